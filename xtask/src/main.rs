@@ -1,2 +1,39 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask …`: parses the command line and hands over to the module of the same name.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development commands of the kernel crates.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the example product on a PostgreSQL of its own, with seeded data
+    Dev(xtask::dev::Arguments),
+    /// Check format and lints, then run all tests and the short proofs
+    Test(xtask::test::Arguments),
+    /// Run a proof; `prove --list` names them
+    Prove(xtask::prove::Arguments),
+    /// Run a measurement; `bench --list` names them
+    Bench(xtask::bench::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Dev(arguments) => xtask::dev::run(arguments).await,
+        Command::Test(arguments) => xtask::test::run(arguments).await,
+        Command::Prove(arguments) => xtask::prove::run(arguments).await,
+        Command::Bench(arguments) => xtask::bench::run(arguments).await,
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
