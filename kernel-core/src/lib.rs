@@ -1,1 +1,74 @@
-//! Core
+#![doc = include_str!("../README.md")]
+
+pub mod actor;
+mod app;
+pub mod audit;
+mod catalog;
+mod clock;
+mod ctx;
+mod db;
+mod entropy;
+mod error;
+pub mod event;
+pub mod hook;
+pub mod http;
+mod id;
+pub mod job;
+pub mod message;
+pub mod migration;
+mod pillar;
+mod role;
+pub mod seam;
+pub mod secret;
+mod secure;
+mod store;
+pub mod table;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+mod workspace;
+
+pub use actor::Actor;
+pub use app::{App, AppBuilder, Config, Problem, Problems};
+pub use audit::{AuditEntry, audit};
+pub use catalog::Finding;
+pub use clock::Clock;
+pub use ctx::{Client, Ctx, RequestId, RequestNoun};
+pub use db::{
+    Db, DbConfig, DbError, GlobalTx, OperatorTx, Reason, RoleNames, TenantTx, Tx, UnusableReason, WorkerDb, violates,
+};
+pub use entropy::Entropy;
+pub use error::{Error, ErrorKind, Fault};
+pub use event::{Event, EventId, publish};
+pub use id::{Id, MalformedId, Noun, UserId, UserNoun, WorkspaceId};
+pub use job::{Job, JobDef, JobId, Subscriber};
+pub use message::Messages;
+pub use migration::{MigrationPlan, Migrations};
+pub use pillar::Pillar;
+pub use role::{Feature, Permission, Role, UnknownRole};
+pub use secret::{Keyring, Sealed};
+pub use table::{Class, Table};
+pub use workspace::{Grant, Workspace, WorkspaceStatus};
+
+/// The core's own tables, registered in every app before anything else.
+fn core_pillar() -> Pillar {
+    Pillar::new("core")
+        .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
+        .messages(include_str!("../locales/en.json"))
+        .tables([
+            Table::tenant("kernel_core", "tenant").public(&["created_at"]),
+            Table::tenant("kernel_core", "audit_log")
+                .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])
+                .public(&["request_id", "created_at"])
+                .private(&["metadata", "ip_address", "user_agent"])
+                .append_only()
+                .partitioned(),
+            Table::tenant("kernel_core", "outbox")
+                .public(&["id", "name", "aggregate_id", "request_id", "created_at", "published_no"])
+                .private(&["payload"])
+                .queued(),
+            Table::tenant("kernel_core", "idempotency_key")
+                .public(&["id", "scope_hash", "fingerprint", "status", "key_id", "created_at", "expires_at"])
+                .private(&["headers"])
+                .sensitive(&["body"]),
+        ])
+}

@@ -1,0 +1,208 @@
+//! The app: pillars put together, checked at once, and ready to be mounted.
+
+mod check;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::ctx::Ctx;
+use crate::db::{Db, DbError, WorkerDb};
+use crate::entropy::Entropy;
+use crate::hook::Hooks;
+use crate::http::{HttpConfig, Limits, Table as Routes};
+use crate::job::{JobDef, Subscriber};
+use crate::message::Messages;
+use crate::migration::MigrationPlan;
+use crate::pillar::Pillar;
+use crate::seam::{Auth, Entitlements, TenantResolver};
+use crate::secret::Keyring;
+
+pub use check::{Problem, Problems};
+
+/// What an app is configured with. A plain struct: the host reads its environment and files.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How requests are served.
+    pub http: HttpConfig,
+    /// The keys that seal stored secrets and sign cursors.
+    pub keyring: Keyring,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+}
+
+impl Config {
+    /// The usual configuration: the system's clock and randomness, HTTP defaults.
+    #[must_use]
+    pub fn new(keyring: Keyring) -> Self {
+        Self { http: HttpConfig::default(), keyring, clock: Clock::system(), entropy: Entropy::system() }
+    }
+}
+
+/// Pillars on their way to an [`App`].
+#[derive(Debug)]
+pub struct AppBuilder {
+    db: Db,
+    config: Config,
+    pillars: Vec<Pillar>,
+}
+
+/// A finished app. Cheap to clone; mount it with `kernel-axum` or `kernel-actix`, or call it as a `tower::Service`.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) db: Db,
+    pub(crate) config: Config,
+    pub(crate) routes: Routes,
+    pub(crate) limits: Limits,
+    pub(crate) messages: Messages,
+    pub(crate) auth: Option<Arc<dyn Auth>>,
+    pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
+    pub(crate) entitlements: Option<Arc<dyn Entitlements>>,
+    pub(crate) jobs: HashMap<&'static str, JobDef>,
+    pub(crate) subscribers: Vec<Subscriber>,
+    pub(crate) plan: MigrationPlan,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("db", &self.shared.db).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Starts an app on a database.
+    #[must_use]
+    pub fn builder(db: Db, config: Config) -> AppBuilder {
+        AppBuilder { db, config, pillars: vec![crate::core_pillar()] }
+    }
+
+    /// The database, for the host's own code.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.shared.db
+    }
+
+    /// A context for work of the system itself: a command, a seed.
+    #[must_use]
+    pub fn system(&self, name: &'static str) -> Ctx {
+        Ctx::system(name, &self.shared.config.clock, &self.shared.config.entropy)
+    }
+
+    /// The message catalogue.
+    #[must_use]
+    pub fn messages(&self) -> &Messages {
+        &self.shared.messages
+    }
+
+    /// The keys that seal stored secrets.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.shared.config.keyring
+    }
+
+    /// What the pillars need of the database.
+    #[must_use]
+    pub fn plan(&self) -> &MigrationPlan {
+        &self.shared.plan
+    }
+
+    /// What a job runner works with.
+    ///
+    /// # Errors
+    /// [`DbError::NoLogin`] when the process was given no worker login.
+    pub fn worker(&self) -> Result<WorkerDb, DbError> {
+        self.shared.db.worker()
+    }
+
+    /// The registered job of this kind.
+    #[must_use]
+    pub fn job(&self, kind: &str) -> Option<&JobDef> {
+        self.shared.jobs.get(kind)
+    }
+
+    /// Every reaction to an event, in order of registration.
+    #[must_use]
+    pub fn subscribers(&self) -> &[Subscriber] {
+        &self.shared.subscribers
+    }
+}
+
+impl AppBuilder {
+    /// Registers a pillar. Its migrations run after those of the pillars before it.
+    #[must_use]
+    pub fn with(mut self, pillar: impl Into<Pillar>) -> Self {
+        self.pillars.push(pillar.into());
+        self
+    }
+
+    /// What the registered pillars need of the database: run it, export it, or verify it before building.
+    #[must_use]
+    pub fn plan(&self) -> MigrationPlan {
+        MigrationPlan {
+            lines: self.pillars.iter().filter_map(|pillar| pillar.migrations.clone()).collect(),
+            tables: self.pillars.iter().flat_map(|pillar| pillar.tables.clone()).collect(),
+            functions: self.pillars.iter().flat_map(|pillar| pillar.functions.clone()).collect(),
+            roles: self.db.roles().clone(),
+        }
+    }
+
+    /// Checks everything at once, the database included, and finishes the app.
+    ///
+    /// # Errors
+    /// Every problem found: what is declared twice or used undeclared, unsafe logins, tables that are not as
+    /// declared. An app with a problem is never served.
+    pub async fn build(self) -> Result<App, Problems> {
+        let plan = self.plan();
+        let mut problems = Vec::new();
+        check::declarations(&self.pillars, &self.config, &mut problems);
+        check::database(&self.db, &plan, &mut problems).await;
+
+        let Self { db, config, pillars } = self;
+        let (mut messages, mut hooks, mut routes) = (Messages::default(), Hooks::default(), Vec::new());
+        let (mut jobs, mut subscribers) = (HashMap::new(), Vec::new());
+        let (mut auth, mut tenants, mut entitlements) = (None, None, None);
+        for pillar in pillars {
+            for json in pillar.messages {
+                if let Err(error) = messages.add(json) {
+                    problems.push(Problem::Message { pillar: pillar.name, reason: error.to_string() });
+                }
+            }
+            hooks.signup.extend(pillar.hooks.signup);
+            hooks.workspace_created.extend(pillar.hooks.workspace_created);
+            routes.extend(pillar.routes);
+            let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
+            jobs.extend(pillar.jobs.into_iter().chain(reactions).map(|job| (job.kind(), job)));
+            subscribers.extend(pillar.subscribers);
+            auth = auth.or(pillar.provides.auth);
+            tenants = tenants.or(pillar.provides.tenants);
+            entitlements = entitlements.or(pillar.provides.entitlements);
+        }
+        let cookie = auth.as_ref().map(|auth: &Arc<dyn Auth>| auth.cookie_name());
+        let routes = Routes::new(routes, &config.http, cookie);
+        let routes = routes.map_err(|reasons| problems.extend(reasons.into_iter().map(Problem::Route)));
+        let (Ok(routes), true) = (routes, problems.is_empty()) else { return Err(Problems(problems)) };
+        let limits = Limits::new(&config.http, &config.clock);
+        let db = db.with_hooks(hooks);
+        let shared = Shared {
+            db,
+            config,
+            routes,
+            limits,
+            messages,
+            auth,
+            tenants,
+            entitlements,
+            jobs,
+            subscribers,
+            plan,
+        };
+        Ok(App { shared: Arc::new(shared) })
+    }
+}

@@ -1,0 +1,219 @@
+//! The audit of the database's catalog: is every table of a pillar as safe as it was declared?
+//!
+//! It looks at the schemas that registered pillars own, and leaves the host's alone.
+
+mod key;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use sqlx::PgConnection;
+
+use crate::db::RoleNames;
+use crate::secure;
+use crate::store::catalog as facts;
+use crate::table::{Caller, Function, Scope, Table};
+
+/// A difference between the database and what was declared, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The table, function or role.
+    pub object: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do about it.
+    pub mend: &'static str,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.object, self.problem, self.mend)
+    }
+}
+
+/// What the database should look like.
+pub(crate) struct Plan<'a> {
+    pub(crate) tables: &'a [Table],
+    pub(crate) functions: &'a [Function],
+    pub(crate) roles: &'a RoleNames,
+}
+
+const MIGRATE: &str = "run the migrations, whose last step secures every table";
+const DECLARE: &str = "declare it in the pillar's tables, or drop it";
+
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    pub(crate) fn add(&mut self, object: impl Into<String>, problem: impl Into<String>, mend: &'static str) {
+        self.0.push(Finding { object: object.into(), problem: problem.into(), mend });
+    }
+}
+
+fn name_of(table: &Table) -> String {
+    format!("{}.{}", table.schema(), table.name())
+}
+
+impl Plan<'_> {
+    /// Reads the catalog and reports every difference.
+    pub(crate) async fn audit(&self, conn: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
+        let schemas: BTreeSet<_> = self.tables.iter().map(Table::schema).collect();
+        let schemas: Vec<_> = schemas.into_iter().collect();
+        let mut findings = Findings(Vec::new());
+        self.relations(&facts::relations(conn, &schemas).await?, &mut findings);
+        self.policies(&facts::policies(conn, &schemas).await?, &mut findings);
+        self.columns(&facts::columns(conn, &schemas).await?, &mut findings);
+        key::audit(self.tables, &facts::keys(conn, &schemas).await?, &mut findings);
+        self.grants(&facts::grants(conn, &schemas).await?, &mut findings);
+        self.functions(&facts::functions(conn, &schemas).await?, &mut findings);
+        Ok(findings.0)
+    }
+
+    fn relations(&self, relations: &[facts::Relation], findings: &mut Findings) {
+        for table in self.tables {
+            let found = relations.iter().find(|r| r.schema == table.schema() && r.name == table.name());
+            let Some(found) = found else {
+                findings.add(name_of(table), "does not exist", MIGRATE);
+                continue;
+            };
+            if !found.row_security || !found.forced {
+                findings.add(name_of(table), "row-level security is not enabled and forced", MIGRATE);
+            }
+            if found.owner != self.roles.owner {
+                findings.add(name_of(table), format!("is owned by {}", found.owner), MIGRATE);
+            }
+            if (found.kind == "p") != table.is_partitioned() {
+                findings.add(name_of(table), "is partitioned in one place and not in the other", DECLARE);
+            }
+        }
+        for found in relations.iter().filter(|found| !found.partition && found.name != "migration") {
+            let object = format!("{}.{}", found.schema, found.name);
+            match found.kind.as_str() {
+                "m" => findings.add(object, "a materialised view holds what its refresher saw", "drop it"),
+                "v" if found.security_invoker => {}
+                "v" => findings.add(object, "a view runs as its owner", "create it WITH (security_invoker = true)"),
+                _ if self.tables.iter().any(|t| t.schema() == found.schema && t.name() == found.name) => {}
+                _ => findings.add(object, "no pillar declares it", DECLARE),
+            }
+        }
+    }
+
+    fn policies(&self, rows: &[facts::PolicyRow], findings: &mut Findings) {
+        for table in self.tables {
+            let mut expected = secure::policies(table, self.roles);
+            for row in rows.iter().filter(|row| row.schema == table.schema() && row.table == table.name()) {
+                let roles = row.roles.join(",");
+                let found = expected.iter().position(|policy| {
+                    row.name == policy.name
+                        && row.permissive
+                        && row.command == policy.command
+                        && roles == policy.role.as_deref().unwrap_or("public")
+                        && row.with_check.is_none()
+                        && row.using.as_deref().is_some_and(|using| normal(using) == normal(&policy.using))
+                });
+                match found {
+                    Some(index) => drop(expected.swap_remove(index)),
+                    None => findings.add(name_of(table), format!("policy {} is not as generated", row.name), MIGRATE),
+                }
+            }
+            for policy in expected {
+                findings.add(name_of(table), format!("policy {} is missing", policy.name), MIGRATE);
+            }
+        }
+    }
+
+    fn columns(&self, rows: &[facts::ColumnRow], findings: &mut Findings) {
+        for table in self.tables {
+            let object = name_of(table);
+            let rows: Vec<_> =
+                rows.iter().filter(|row| row.schema == table.schema() && row.table == table.name()).collect();
+            for row in &rows {
+                let Some(column) = table.columns().iter().find(|column| column.name == row.name) else {
+                    findings.add(&object, format!("column {} has no class", row.name), "declare the column's class");
+                    continue;
+                };
+                if row.comment.as_deref() != Some(&format!("class: {}", column.class.name())) {
+                    findings.add(&object, format!("column {} does not carry its class", row.name), MIGRATE);
+                }
+                if row.name == "workspace_id" && !(row.not_null && row.type_name == "uuid") {
+                    findings.add(&object, "workspace_id is not uuid NOT NULL", "alter the column");
+                }
+            }
+            for column in table.columns().iter().filter(|column| rows.iter().all(|row| row.name != column.name)) {
+                if !rows.is_empty() {
+                    findings.add(&object, format!("column {} does not exist", column.name), "declare what exists");
+                }
+            }
+            if table.scope() == Scope::Global && rows.iter().any(|row| row.name == "workspace_id") {
+                findings.add(&object, "a global table has a workspace_id", "declare it as Table::tenant");
+            }
+        }
+    }
+
+    fn grants(&self, rows: &[facts::GrantRow], findings: &mut Findings) {
+        let RoleNames { app, worker, operator, resolver, migrate, search, .. } = self.roles;
+        for row in rows {
+            let object = format!("{}.{}", row.schema, row.relation);
+            if row.partition {
+                findings.add(object, "a granted partition ignores its parent's policy", "REVOKE it");
+                continue;
+            }
+            if row.relation == "migration" && row.grantee == *migrate {
+                continue;
+            }
+            let known = [app, worker, operator, resolver, search].contains(&&row.grantee);
+            let usual = ["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&row.privilege.as_str());
+            let append_only = self.tables.iter().any(|table| {
+                table.is_append_only() && table.schema() == row.schema && table.name() == row.relation
+            });
+            let excess = append_only && ["UPDATE", "DELETE"].contains(&row.privilege.as_str());
+            if !known || !usual || excess || row.relation == "migration" {
+                findings.add(object, format!("{} may {}", row.grantee, row.privilege), "REVOKE it");
+            }
+        }
+    }
+
+    fn functions(&self, rows: &[facts::FunctionRow], findings: &mut Findings) {
+        let RoleNames { app, worker, resolver, .. } = self.roles;
+        for row in rows.iter().filter(|row| row.definer) {
+            let object = format!("{}.{}", row.schema, row.signature);
+            let declared = self.functions.iter().find(|function| {
+                function.schema == row.schema && normal(function.signature) == normal(&row.signature)
+            });
+            let Some(function) = declared else {
+                findings.add(object, "a SECURITY DEFINER function that no pillar declares", DECLARE);
+                continue;
+            };
+            let mut callers = match function.caller {
+                Caller::App => vec![app.clone(), worker.clone()],
+                Caller::Worker => vec![worker.clone()],
+            };
+            callers.sort_unstable();
+            if row.owner != *resolver || row.callers != callers {
+                findings.add(&object, "has another owner or other callers than declared", MIGRATE);
+            }
+            if !row.search_path {
+                findings.add(&object, "does not pin its search_path", "SET search_path = pg_catalog");
+            }
+        }
+        for function in self.functions {
+            let found = rows.iter().any(|row| {
+                row.definer
+                    && row.schema == function.schema
+                    && normal(&row.signature) == normal(function.signature)
+            });
+            if !found {
+                findings.add(format!("{}.{}", function.schema, function.signature), "does not exist", MIGRATE);
+            }
+        }
+    }
+}
+
+/// An expression without what PostgreSQL adds or drops when it prints one: spaces, parentheses, text casts, the
+/// name it gives to a sub-select's column.
+fn normal(expression: &str) -> String {
+    let mut text = expression.to_lowercase();
+    for noise in ["::text", "as \"nullif\"", "as nullif", "(", ")", "\"", " ", "\n"] {
+        text = text.replace(noise, "");
+    }
+    text
+}

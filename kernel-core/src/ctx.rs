@@ -1,0 +1,185 @@
+//! What every operation knows about the request it serves. Passed by value, never ambient.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::actor::Actor;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::id::{Id, Noun};
+use crate::role::Permission;
+use crate::workspace::{Grant, Workspace, WorkspaceStatus};
+
+/// Names requests.
+#[derive(Debug)]
+pub enum RequestNoun {}
+
+impl Noun for RequestNoun {
+    const PREFIX: &'static str = "req";
+}
+
+/// The id of a request, in every log line, error and response.
+pub type RequestId = Id<RequestNoun>;
+
+/// The context of one request or job: who, where, when, under which id.
+///
+/// Cheap to clone. Holds no database handle, so holding it pins no connection.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Clone)]
+struct Shared {
+    request_id: RequestId,
+    actor: Actor,
+    grant: Option<Grant>,
+    client: Client,
+    read_only: bool,
+    csrf: Option<String>,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The address of the client, after the trusted proxies.
+    pub ip: Option<IpAddr>,
+    /// The `User-Agent` header, cut to 256 bytes.
+    pub user_agent: Option<String>,
+}
+
+impl Ctx {
+    /// The context of the system itself: a command, a schedule, a test.
+    #[must_use]
+    pub fn system(name: &'static str, clock: &Clock, entropy: &Entropy) -> Self {
+        let request_id = RequestId::from_uuid(entropy.uuid(clock.now()));
+        Self::new(request_id, Actor::System { name }, Client::default(), clock.clone(), entropy.clone())
+    }
+
+    pub(crate) fn new(
+        request_id: RequestId,
+        actor: Actor,
+        client: Client,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Self {
+        let shared = Shared { request_id, actor, grant: None, client, read_only: false, csrf: None, clock, entropy };
+        Self { shared: Arc::new(shared) }
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut Shared)) -> Self {
+        let mut shared = (*self.shared).clone();
+        change(&mut shared);
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn with_grant(&self, grant: Grant) -> Self {
+        self.changed(|shared| {
+            shared.read_only |= grant.workspace().status() != WorkspaceStatus::Active;
+            shared.grant = Some(grant);
+        })
+    }
+
+    pub(crate) fn with_actor(&self, actor: Actor, csrf: Option<String>) -> Self {
+        self.changed(|shared| {
+            shared.actor = actor;
+            shared.csrf = csrf;
+        })
+    }
+
+    /// The same context for work that must not write: transactions open `READ ONLY`.
+    #[must_use]
+    pub fn reading(&self) -> Self {
+        self.changed(|shared| shared.read_only = true)
+    }
+
+    /// The id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        self.shared.request_id
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.shared.actor
+    }
+
+    /// Where the request came from.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// What the actor may do in the request's workspace; `None` outside a workspace.
+    #[must_use]
+    pub fn grant(&self) -> Option<&Grant> {
+        self.shared.grant.as_ref()
+    }
+
+    /// The request's workspace.
+    ///
+    /// # Errors
+    /// `not_found` when the request is in no workspace.
+    pub fn workspace(&self) -> Result<&Workspace, Error> {
+        self.grant().map(Grant::workspace).ok_or_else(Error::not_found)
+    }
+
+    /// Whether the actor may do what `permission` names. `false` outside a workspace, except for the system itself.
+    #[must_use]
+    pub fn can(&self, permission: Permission) -> bool {
+        match self.grant() {
+            Some(grant) => grant.holds(permission),
+            None => matches!(self.actor(), Actor::System { .. }),
+        }
+    }
+
+    /// Refuses an actor who may not do what `permission` names.
+    ///
+    /// # Errors
+    /// `forbidden`, naming the permission.
+    pub fn require(&self, permission: Permission) -> Result<(), Error> {
+        if self.can(permission) { Ok(()) } else { Err(Error::forbidden(permission)) }
+    }
+
+    /// Whether this request must not write.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.shared.read_only
+    }
+
+    /// The token that forms and scripts of this session send back with a write; `None` without a cookie session.
+    #[must_use]
+    pub fn csrf(&self) -> Option<&str> {
+        self.shared.csrf.as_deref()
+    }
+
+    /// The current time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now()
+    }
+
+    /// A fresh id.
+    #[must_use]
+    pub fn new_id<N: Noun>(&self) -> Id<N> {
+        Id::from_uuid(self.shared.entropy.uuid(self.now()))
+    }
+
+    /// Random bytes fit for secrets.
+    #[must_use]
+    pub fn entropy(&self) -> &Entropy {
+        &self.shared.entropy
+    }
+
+    /// The clock, for work that outlives the request.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+}

@@ -1,0 +1,351 @@
+//! Database handles. A query needs a transaction, a transaction needs to know its workspace.
+
+mod adopt;
+mod begin;
+mod global;
+mod login;
+mod operator;
+mod tenant;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::ctx::Ctx;
+use crate::error::{ErrorKind, Fault};
+use crate::hook::Hooks;
+use crate::id::WorkspaceId;
+use crate::workspace::Workspace;
+
+pub use global::GlobalTx;
+pub use login::RoleNames;
+pub use operator::{OperatorTx, Reason, UnusableReason};
+pub use tenant::TenantTx;
+pub use worker::WorkerDb;
+
+pub(crate) use begin::Opening;
+pub(crate) use login::{Login, unsafe_login};
+
+/// What went wrong with a transaction, as opposed to what a statement in it said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DbError {
+    /// A nested piece of the transaction was abandoned half-way, so the whole cannot be committed.
+    #[error("the transaction was abandoned half-way and cannot be committed")]
+    Abandoned,
+    /// The process was not given the login that the work needs.
+    #[error("no database login for the {0} role is configured")]
+    NoLogin(&'static str),
+    /// A statement failed, or the connection did.
+    #[error("the database refused")]
+    Sql(#[from] sqlx::Error),
+    /// The login would see every tenant's rows.
+    #[error("the login {login:?} {reason}")]
+    UnsafeLogin {
+        /// The login.
+        login: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// The placement that a workspace names is not configured.
+    #[error("no placement {0:?} is configured")]
+    UnknownPlacement(String),
+    /// A workspace with this id has been founded before.
+    #[error("workspace {0} exists")]
+    WorkspaceExists(WorkspaceId),
+}
+
+impl DbError {
+    /// Whether the same transaction may succeed when it is run again: a serialization failure or a deadlock.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Sql(error) if is_retryable(error))
+    }
+}
+
+pub(crate) fn is_retryable(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("40001" | "40P01"))
+}
+
+impl Fault for DbError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Sql(error) => Fault::kind(error),
+            _ => ErrorKind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Sql(error) => Fault::code(error),
+            _ => "internal",
+        }
+    }
+}
+
+impl Fault for sqlx::Error {
+    fn kind(&self) -> ErrorKind {
+        let code = self.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        match (self, code.as_deref()) {
+            (Self::PoolTimedOut | Self::PoolClosed | Self::Io(_), _) => ErrorKind::Unavailable,
+            // A write in a READ ONLY transaction: the workspace, or the session, may only read.
+            (_, Some("25006")) => ErrorKind::Forbidden,
+            (_, Some("40001" | "40P01" | "55P03")) => ErrorKind::Conflict,
+            (_, Some("57014")) => ErrorKind::Timeout,
+            (_, Some("57P01" | "57P02" | "57P03" | "53300")) => ErrorKind::Unavailable,
+            _ => ErrorKind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match Fault::kind(self) {
+            ErrorKind::Conflict => "contended",
+            ErrorKind::Forbidden => "read_only",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Unavailable => "unavailable",
+            _ => "internal",
+        }
+    }
+}
+
+/// Whether `error` is a violation of the constraint of this name.
+#[must_use]
+pub fn violates(error: &sqlx::Error, constraint: &str) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some(constraint)
+}
+
+/// The logins and limits of one database.
+#[derive(Clone)]
+pub struct DbConfig {
+    /// URL of the `app` login, which serves requests.
+    pub app: String,
+    /// URL of the `worker` login, which runs jobs; a process without it runs none.
+    pub worker: Option<String>,
+    /// URL of the `operator` login, which staff tools use; a process without it has none.
+    pub operator: Option<String>,
+    /// Connections per login.
+    pub max_connections: u32,
+    /// How long one statement may run. Jobs and migrations set their own.
+    pub statement_timeout: Duration,
+    /// How long a transaction may wait for its next statement.
+    pub idle_timeout: Duration,
+    /// Prepared statements kept per connection; 0 behind a pooler that cannot keep them.
+    pub statement_cache: usize,
+    /// The names of the roles.
+    pub roles: RoleNames,
+}
+
+impl DbConfig {
+    /// The usual limits: 16 connections, 5 s a statement, 10 s of waiting, 100 statements cached.
+    #[must_use]
+    pub fn new(app: impl Into<String>) -> Self {
+        Self {
+            app: app.into(),
+            worker: None,
+            operator: None,
+            max_connections: 16,
+            statement_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(10),
+            statement_cache: 100,
+            roles: RoleNames::default(),
+        }
+    }
+}
+
+impl fmt::Debug for DbConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DbConfig").field("max_connections", &self.max_connections).finish_non_exhaustive()
+    }
+}
+
+/// The database, as the kernel and its products see it: a place to open transactions.
+///
+/// Cheap to clone. It hands out no connection and no pool.
+#[derive(Clone)]
+pub struct Db {
+    shared: Arc<Shared>,
+    hooks: Arc<Hooks>,
+}
+
+struct Shared {
+    /// The first one holds every workspace that names no other.
+    placements: Vec<Placement>,
+    roles: RoleNames,
+    opening: Opening,
+}
+
+struct Placement {
+    name: String,
+    app: PgPool,
+    worker: Option<PgPool>,
+    operator: Option<PgPool>,
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.shared.placements.iter().map(|placement| &placement.name).collect();
+        f.debug_struct("Db").field("placements", &names).finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// Prepares the pools. Connects lazily; [`App::build`](crate::App::build) checks that every login is safe.
+    ///
+    /// # Errors
+    /// [`DbError::Sql`] when a URL cannot be read.
+    pub fn new(config: &DbConfig) -> Result<Self, DbError> {
+        let pool = |url: &str| -> Result<PgPool, DbError> {
+            let options: PgConnectOptions = url.parse()?;
+            Ok(PgPoolOptions::new()
+                .max_connections(config.max_connections)
+                .acquire_timeout(Duration::from_secs(5))
+                // A ping per transaction is a round trip; a dead connection is replaced when its BEGIN fails.
+                .test_before_acquire(false)
+                .connect_lazy_with(
+                    options.statement_cache_capacity(config.statement_cache).application_name("kernel"),
+                ))
+        };
+        let placement = Placement {
+            name: "default".to_owned(),
+            app: pool(&config.app)?,
+            worker: config.worker.as_deref().map(pool).transpose()?,
+            operator: config.operator.as_deref().map(pool).transpose()?,
+        };
+        let opening = Opening { statement_timeout: config.statement_timeout, idle_timeout: config.idle_timeout };
+        let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening };
+        Ok(Self { shared: Arc::new(shared), hooks: Arc::default() })
+    }
+
+    pub(crate) fn with_hooks(&self, hooks: Hooks) -> Self {
+        Self { shared: self.shared.clone(), hooks: Arc::new(hooks) }
+    }
+
+    /// The names of the database roles.
+    #[must_use]
+    pub fn roles(&self) -> &RoleNames {
+        &self.shared.roles
+    }
+
+    /// Runs `work` in a transaction of the workspace: commits when it returns `Ok`, rolls back otherwise.
+    ///
+    /// The transaction is read-only when the context is. Dropping the future rolls back.
+    /// `work` runs once; a caller that wants to retry asks [`DbError::is_retryable`].
+    ///
+    /// # Errors
+    /// What `work` returns, or a [`DbError`] of opening or committing.
+    pub async fn tenant<T, E: From<DbError>>(
+        &self,
+        ctx: &Ctx,
+        workspace: &Workspace,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut tx = self.begin_tenant(ctx, workspace).await?;
+        let outcome = work(&mut tx).await;
+        settle(tx, outcome).await
+    }
+
+    /// Runs `work` in a transaction of the system workspace, where identity and platform rows live.
+    ///
+    /// # Errors
+    /// What `work` returns, or a [`DbError`] of opening or committing.
+    pub async fn global<T, E: From<DbError>>(
+        &self,
+        ctx: &Ctx,
+        work: impl AsyncFnOnce(&mut GlobalTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut tx = self.begin_global(ctx).await?;
+        let outcome = work(&mut tx).await;
+        settle(tx, outcome).await
+    }
+
+    pub(crate) async fn begin_tenant(&self, ctx: &Ctx, workspace: &Workspace) -> Result<TenantTx, DbError> {
+        let placement = &self.shared.placements[workspace.placement()];
+        let open = self.open(&placement.app, ctx, workspace.id()).await?;
+        Ok(TenantTx::new(open, ctx.clone(), workspace.id()))
+    }
+
+    pub(crate) async fn begin_global(&self, ctx: &Ctx) -> Result<GlobalTx, DbError> {
+        let open = self.open(&self.shared.placements[0].app, ctx, WorkspaceId::SYSTEM).await?;
+        Ok(GlobalTx::new(open, ctx.clone()))
+    }
+
+    async fn open(&self, pool: &PgPool, ctx: &Ctx, workspace: WorkspaceId) -> Result<begin::Open, DbError> {
+        let statement = self.shared.opening.statement(ctx, workspace);
+        begin::open(pool.clone(), statement, ctx.read_only(), self.hooks.clone()).await
+    }
+
+    /// Calls a look-up function that needs no workspace yet (a session, a slug): one statement, no transaction.
+    ///
+    /// For pillars that provide [`Auth`](crate::seam::Auth) or [`TenantResolver`](crate::seam::TenantResolver). The
+    /// connection carries no workspace, so tenant tables are empty on it and only definer functions see anything.
+    ///
+    /// # Errors
+    /// What `work` returns, or a [`DbError`] when no connection is free.
+    pub async fn lookup<T, E: From<DbError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut conn = begin::acquire(self.shared.placements[0].app.clone()).await?;
+        work(&mut conn).await
+    }
+
+    pub(crate) fn placement(&self, name: Option<&str>) -> Result<usize, DbError> {
+        let Some(name) = name else { return Ok(0) };
+        let index = self.shared.placements.iter().position(|placement| placement.name == name);
+        index.ok_or_else(|| DbError::UnknownPlacement(name.to_owned()))
+    }
+
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (Login, &PgPool)> {
+        self.shared.placements.iter().flat_map(|placement| {
+            let app = Some((Login::App, &placement.app));
+            let worker = placement.worker.as_ref().map(|pool| (Login::Worker, pool));
+            let operator = placement.operator.as_ref().map(|pool| (Login::Operator, pool));
+            [app, worker, operator].into_iter().flatten()
+        })
+    }
+
+    /// Closes every connection, waiting for transactions that are under way.
+    pub async fn close(&self) {
+        for (_, pool) in self.pools() {
+            pool.close().await;
+        }
+    }
+}
+
+/// A transaction that knows its context and its workspace: what `publish`, `audit` and `enqueue` take.
+pub trait Tx: sealed::Sealed + Send {
+    /// The context of the request or job.
+    fn ctx(&self) -> &Ctx;
+    /// The workspace whose rows are visible; [`WorkspaceId::SYSTEM`] in a [`GlobalTx`].
+    fn workspace_id(&self) -> WorkspaceId;
+    /// The connection, for statements. It is inside the transaction and stays there.
+    fn conn(&mut self) -> &mut PgConnection;
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// What the three handles share when their closure ends.
+trait Settle: Sized {
+    async fn commit(self) -> Result<(), DbError>;
+    async fn rollback(self);
+}
+
+async fn settle<X: Settle, T, E: From<DbError>>(tx: X, outcome: Result<T, E>) -> Result<T, E> {
+    match outcome {
+        Ok(value) => {
+            tx.commit().await?;
+            Ok(value)
+        }
+        Err(error) => {
+            tx.rollback().await;
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Opening and ending transactions: the begin string, and futures that cannot be cut in half.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::DbError;
+use crate::ctx::Ctx;
+use crate::hook::Hooks;
+use crate::id::WorkspaceId;
+
+/// The limits that every transaction opens with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening {
+    pub(crate) statement_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+}
+
+impl Opening {
+    /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
+    /// formatted here and nowhere else, out of UUIDs and integers only.
+    pub(crate) fn statement(&self, ctx: &Ctx, workspace: WorkspaceId) -> String {
+        let mode = if ctx.read_only() { " READ ONLY" } else { "" };
+        let actor = ctx.actor().id().unwrap_or(Uuid::nil());
+        format!(
+            "BEGIN{mode}; SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'; \
+             SET LOCAL statement_timeout = {statement}; SET LOCAL idle_in_transaction_session_timeout = {idle}",
+            workspace = workspace.uuid(),
+            statement = self.statement_timeout.as_millis(),
+            idle = self.idle_timeout.as_millis(),
+        )
+    }
+}
+
+/// An open transaction and what is to happen when it commits.
+pub(crate) struct Open {
+    pub(super) tx: Transaction<'static, Postgres>,
+    pub(super) read_only: bool,
+    pub(super) after_commit: Vec<AfterCommit>,
+    pub(super) hooks: Arc<Hooks>,
+    /// True while a nested piece runs: if its future is dropped there, this stays true and bars the commit.
+    pub(super) abandoned: bool,
+    pub(super) depth: u32,
+}
+
+pub(super) type AfterCommit = Box<dyn FnOnce() + Send>;
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("read_only", &self.read_only).finish_non_exhaustive()
+    }
+}
+
+impl Open {
+    pub(super) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    pub(super) async fn commit(self) -> Result<(), DbError> {
+        if self.abandoned {
+            return Err(DbError::Abandoned);
+        }
+        to_completion(async move {
+            let Self { mut tx, read_only, after_commit, .. } = self;
+            if !read_only {
+                // COMMIT of a transaction in which a statement failed is a silent ROLLBACK. This statement is
+                // refused there, and brings the errors of deferred constraints forward.
+                tx.execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
+            }
+            tx.commit().await?;
+            for work in after_commit {
+                work();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn rollback(self) {
+        to_completion(async move {
+            // A connection that cannot even roll back is closed by the pool; the server has rolled back then.
+            if let Err(error) = self.tx.rollback().await {
+                tracing::debug!(error = %error, "rollback failed");
+            }
+        })
+        .await;
+    }
+
+    /// Marks a piece of work inside the transaction: `Err` undoes only the piece.
+    pub(super) async fn savepoint(&mut self) -> Result<(), DbError> {
+        self.depth += 1;
+        self.abandoned = true;
+        let statement = format!("SAVEPOINT kernel_{}", self.depth);
+        self.tx.execute(AssertSqlSafe(statement)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn end_savepoint(&mut self, keep: bool) -> Result<(), DbError> {
+        let verb = if keep { "RELEASE SAVEPOINT" } else { "ROLLBACK TO SAVEPOINT" };
+        let statement = format!("{verb} kernel_{}", self.depth);
+        self.tx.execute(AssertSqlSafe(statement)).await?;
+        self.depth -= 1;
+        self.abandoned = self.depth > 0;
+        Ok(())
+    }
+}
+
+/// Begins on a connection of `pool`. Connections are not pinged when they are taken out, so one that died idle
+/// shows here; nothing has been done on it yet, so the next one is tried.
+pub(super) async fn open(
+    pool: PgPool,
+    statement: String,
+    read_only: bool,
+    hooks: Arc<Hooks>,
+) -> Result<Open, DbError> {
+    let tx = to_completion(async move {
+        let mut attempts = pool.options().get_max_connections();
+        loop {
+            match pool.begin_with(AssertSqlSafe(statement.clone())).await {
+                Err(error) if attempts > 0 && is_dead(&error) => attempts -= 1,
+                other => break other,
+            }
+        }
+    })
+    .await?;
+    Ok(Open { tx, read_only, after_commit: Vec::new(), hooks, abandoned: false, depth: 0 })
+}
+
+pub(super) async fn acquire(pool: PgPool) -> Result<PoolConnection<Postgres>, DbError> {
+    Ok(to_completion(async move { pool.acquire().await }).await?)
+}
+
+fn is_dead(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    match error {
+        sqlx::Error::Io(io) => io.kind() != std::io::ErrorKind::ConnectionRefused,
+        // The server said goodbye while the connection sat idle.
+        _ => matches!(code.as_deref(), Some("57P01" | "57P05")),
+    }
+}
+
+/// Runs `future` to its end even when the caller stops waiting: it then goes on as a task of its own.
+///
+/// sqlx's `begin` is not cancel-safe: dropped half-way, it hands back to the pool a connection whose transaction is
+/// open, with the settings of its tenant.
+pub(super) async fn to_completion<F>(future: F) -> F::Output
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    ToCompletion(Some(Box::pin(future))).await
+}
+
+struct ToCompletion<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T: Send + 'static> Future for ToCompletion<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = self.0.as_mut() else { return Poll::Pending };
+        let ready = future.as_mut().poll(cx);
+        if ready.is_ready() {
+            self.0 = None;
+        }
+        ready
+    }
+}
+
+impl<T: Send + 'static> Drop for ToCompletion<T> {
+    fn drop(&mut self) {
+        let Some(future) = self.0.take() else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(future);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The worker's side of the database: claims across workspaces, work inside one.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use sqlx::postgres::PgPool;
+
+use super::begin::{self, Opening};
+use super::{Db, DbError, GlobalTx, TenantTx, settle};
+use crate::ctx::Ctx;
+use crate::id::WorkspaceId;
+
+/// What a job runner works with: [`App::worker`](crate::App::worker) gives it to the host, never to a handler.
+#[derive(Debug, Clone)]
+pub struct WorkerDb {
+    db: Db,
+    pool: PgPool,
+}
+
+impl Db {
+    pub(crate) fn worker(&self) -> Result<WorkerDb, DbError> {
+        let pool = self.shared.placements[0].worker.clone().ok_or(DbError::NoLogin("worker"))?;
+        Ok(WorkerDb { db: self.clone(), pool })
+    }
+}
+
+impl WorkerDb {
+    /// Calls the queue's functions (claim, complete, relay), which only this login may execute. No workspace is set.
+    ///
+    /// # Errors
+    /// What `work` returns, or a [`DbError`] when no connection is free.
+    pub async fn queue<T, E: From<DbError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut conn = begin::acquire(self.pool.clone()).await?;
+        work(&mut conn).await
+    }
+
+    /// Runs a job's work in its workspace. A statement may run as long as the job may, `limit`.
+    ///
+    /// # Errors
+    /// What `work` returns, or a [`DbError`] of opening or committing.
+    pub async fn tenant<T, E: From<DbError>>(
+        &self,
+        ctx: &Ctx,
+        workspace: WorkspaceId,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let open = self.open(ctx, workspace, limit).await?;
+        let mut tx = TenantTx::new(open, ctx.clone(), workspace);
+        let outcome = work(&mut tx).await;
+        settle(tx, outcome).await
+    }
+
+    /// Runs a job's work in the system workspace.
+    ///
+    /// # Errors
+    /// What `work` returns, or a [`DbError`] of opening or committing.
+    pub async fn global<T, E: From<DbError>>(
+        &self,
+        ctx: &Ctx,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut GlobalTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let open = self.open(ctx, WorkspaceId::SYSTEM, limit).await?;
+        let mut tx = GlobalTx::new(open, ctx.clone());
+        let outcome = work(&mut tx).await;
+        settle(tx, outcome).await
+    }
+
+    async fn open(&self, ctx: &Ctx, workspace: WorkspaceId, limit: Duration) -> Result<begin::Open, DbError> {
+        let opening = Opening { statement_timeout: limit, idle_timeout: limit };
+        let statement = opening.statement(ctx, workspace);
+        begin::open(self.pool.clone(), statement, ctx.read_only(), self.db.hooks.clone()).await
+    }
+}

@@ -1,0 +1,213 @@
+//! The one error that crosses the HTTP boundary, and the trait by which a pillar's own errors become it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::role::{Feature, Permission};
+
+/// What a caller can do about an error. HTTP status codes follow from it, in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request cannot be read: bad syntax, an unknown parameter.
+    Malformed,
+    /// Prove who you are first.
+    Unauthenticated,
+    /// The plan does not include it.
+    PaymentRequired,
+    /// You may not.
+    Forbidden,
+    /// There is no such thing, or not for you.
+    NotFound,
+    /// The thing exists, but not with this method.
+    MethodNotAllowed,
+    /// It contradicts the present state.
+    Conflict,
+    /// The body is larger than the route takes.
+    TooLarge,
+    /// The body is of a type that the route does not read.
+    UnsupportedMediaType,
+    /// It can be read, but breaks a rule; `fields` says which.
+    Invalid,
+    /// Too many requests; wait.
+    RateLimited,
+    /// It did not finish in time.
+    Timeout,
+    /// Try again later.
+    Unavailable,
+    /// A fault of ours.
+    Internal,
+}
+
+/// An error on its way to a caller: kind, stable code, message parameters, field messages.
+///
+/// The text comes from the message catalogue under `error.<code>`; the source is logged and never sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{code}")]
+pub struct Error {
+    kind: ErrorKind,
+    code: Cow<'static, str>,
+    args: BTreeMap<&'static str, String>,
+    fields: BTreeMap<String, String>,
+    retry_after: Option<Duration>,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// An error of a pillar or product that knows its place in the envelope.
+pub trait Fault: std::error::Error + Send + Sync + 'static {
+    /// What the caller can do about it.
+    fn kind(&self) -> ErrorKind;
+
+    /// The stable machine-readable code, dotted under the pillar: `tracker.key_taken`.
+    fn code(&self) -> &'static str;
+
+    /// The parameters of the message.
+    fn args(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::new()
+    }
+
+    /// A message key per offending input field.
+    fn fields(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+}
+
+impl<F: Fault> From<F> for Error {
+    fn from(fault: F) -> Self {
+        Self {
+            kind: fault.kind(),
+            code: Cow::Borrowed(fault.code()),
+            args: fault.args(),
+            fields: fault.fields(),
+            retry_after: None,
+            source: Some(Box::new(fault)),
+        }
+    }
+}
+
+impl Error {
+    /// An error with a code of the kernel's own vocabulary.
+    #[must_use]
+    pub fn new(kind: ErrorKind, code: &'static str) -> Self {
+        Self {
+            kind,
+            code: Cow::Borrowed(code),
+            args: BTreeMap::new(),
+            fields: BTreeMap::new(),
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// `not_found`: there is no such thing, or not for this actor; the two are never told apart.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(ErrorKind::NotFound, "not_found")
+    }
+
+    /// `unauthenticated`.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(ErrorKind::Unauthenticated, "unauthenticated")
+    }
+
+    /// `forbidden`, naming the permission that is missing.
+    #[must_use]
+    pub fn forbidden(permission: Permission) -> Self {
+        Self::new(ErrorKind::Forbidden, "forbidden").arg("permission", permission.name())
+    }
+
+    /// `feature_not_in_plan`, naming the feature.
+    #[must_use]
+    pub fn not_in_plan(feature: Feature) -> Self {
+        Self::new(ErrorKind::PaymentRequired, "feature_not_in_plan").arg("feature", feature.name())
+    }
+
+    /// `invalid`, with one message per field.
+    #[must_use]
+    pub fn invalid(fields: BTreeMap<String, String>) -> Self {
+        Self { fields, ..Self::new(ErrorKind::Invalid, "invalid") }
+    }
+
+    /// `internal`: a fault of ours. The source is logged; the caller sees none of it.
+    #[must_use]
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Internal, "internal").because(source)
+    }
+
+    /// Adds a parameter of the message.
+    #[must_use]
+    pub fn arg(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.args.insert(name, value.to_string());
+        self
+    }
+
+    /// Adds a message about an input field.
+    #[must_use]
+    pub fn field(mut self, name: impl Into<String>, message: impl Into<String>) -> Self {
+        self.fields.insert(name.into(), message.into());
+        self
+    }
+
+    /// Says when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Keeps what caused it, for the log.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The stable machine-readable code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The parameters of the message.
+    #[must_use]
+    pub fn args(&self) -> &BTreeMap<&'static str, String> {
+        &self.args
+    }
+
+    /// Messages per input field.
+    #[must_use]
+    pub fn fields(&self) -> &BTreeMap<String, String> {
+        &self.fields
+    }
+
+    /// How long the caller should wait.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether the transaction failed only because of its neighbours and may be run again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(db) = error.downcast_ref::<crate::db::DbError>() {
+                return db.is_retryable();
+            }
+            if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+                return crate::db::is_retryable(error);
+            }
+            cause = error.source();
+        }
+        false
+    }
+}

@@ -1,0 +1,76 @@
+//! Places where a product's code runs inside the kernel's transaction. An error there undoes the whole.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::db::{GlobalTx, TenantTx, Tx};
+use crate::error::Error;
+use crate::id::{UserId, WorkspaceId};
+
+/// Someone has just signed up, by whatever way.
+#[derive(Debug, Clone)]
+pub struct SignUp {
+    /// The new user.
+    pub user: UserId,
+    /// The name that they gave.
+    pub name: String,
+}
+
+/// A workspace has just been founded.
+#[derive(Debug, Clone)]
+pub struct WorkspaceCreated {
+    /// The new workspace.
+    pub workspace: WorkspaceId,
+    /// The name that URLs use.
+    pub slug: String,
+    /// Who founded it.
+    pub owner: UserId,
+}
+
+/// A reaction to `E` inside a transaction `X`.
+#[async_trait::async_trait]
+pub trait Hook<X: Tx, E>: Send + Sync {
+    /// Runs inside the transaction.
+    ///
+    /// # Errors
+    /// Any error undoes the whole transaction and reaches the caller.
+    async fn run(&self, tx: &mut X, event: &E) -> Result<(), Error>;
+}
+
+/// The hooks of all registered pillars, in order of registration.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    pub(crate) signup: Vec<Arc<dyn Hook<GlobalTx, SignUp>>>,
+    pub(crate) workspace_created: Vec<Arc<dyn Hook<TenantTx, WorkspaceCreated>>>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("signup", &self.signup.len())
+            .field("workspace_created", &self.workspace_created.len())
+            .finish()
+    }
+}
+
+/// Runs every `on_signup` hook. The pillar that creates users calls it on each of its ways in.
+///
+/// # Errors
+/// The first hook's error; the caller must let it undo the transaction.
+pub async fn signed_up(tx: &mut GlobalTx, event: &SignUp) -> Result<(), Error> {
+    for hook in &tx.hooks().signup {
+        hook.run(tx, event).await?;
+    }
+    Ok(())
+}
+
+/// Runs every `on_workspace_created` hook, inside the new workspace.
+///
+/// # Errors
+/// The first hook's error; the caller must let it undo the transaction.
+pub async fn workspace_created(tx: &mut TenantTx, event: &WorkspaceCreated) -> Result<(), Error> {
+    for hook in &tx.hooks().workspace_created {
+        hook.run(tx, event).await?;
+    }
+    Ok(())
+}

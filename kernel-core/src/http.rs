@@ -1,0 +1,34 @@
+//! HTTP without a framework: routes as data, the chain that every request passes, and replies.
+//!
+//! An adapter finds the route with [`App::find`](crate::App::find), reads the body up to its limit, calls
+//! [`App::call`](crate::App::call) and translates the [`Reply`]. It knows no endpoint.
+
+mod accept;
+mod chain;
+mod config;
+mod cookie;
+mod handler;
+mod input;
+mod matcher;
+mod openapi;
+mod output;
+mod page;
+mod problem;
+mod reply;
+mod route;
+mod schema;
+mod security;
+
+pub use chain::{Limits, Peer};
+pub use config::{BODY_LIMIT, Cors, Environment, HttpConfig, Quota, Quotas, Resolution};
+pub use cookie::SetCookie;
+pub use handler::{Call, TxFn};
+pub use input::{Body, Head, Incoming, Input, Patch, Path, Query};
+pub use matcher::{Matched, Table};
+pub use output::{Created, Either, Html, Items, Json, NoContent, Output, SeeOther, WithCookie, WithHeader};
+pub use page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, Paged, Sort, Unfiltered};
+pub use problem::{ErrorPage, ErrorView};
+pub use reply::{BytesStream, Gone, Message, Pump, Reply, Shutdown, Socket, SocketHandler, StreamError};
+pub use route::{Access, Idempotency, RateClass, Route};
+pub use schema::{InputShape, OutputShape};
+pub use security::Csp;

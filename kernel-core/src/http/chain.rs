@@ -1,0 +1,298 @@
+//! What every request passes, in one order that nobody can change: recovery, request id, log, trace, CORS, rate limit,
+//! authentication, tenant, rate limit, CSRF, idempotency, handler.
+
+mod arrival;
+mod cors;
+mod csrf;
+mod departure;
+mod idempotency;
+mod identity;
+mod limit;
+mod service;
+mod tenant;
+mod transaction;
+
+use std::any::Any;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderMap, Request};
+use serde_json::Value;
+use tracing::Instrument;
+
+use crate::app::{App, Shared};
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind};
+use crate::http::input::Incoming;
+use crate::http::matcher::{Matched, Target};
+use crate::http::page::CursorSeal;
+use crate::http::problem;
+use crate::http::reply::{Reply, Shutdown};
+use crate::http::route::{Access, RateClass, Route};
+use crate::http::Resolution;
+
+use arrival::Arrival;
+use csrf::Proof;
+use identity::Shown;
+use limit::{Limit, Standing, Subject};
+
+pub use limit::Limits;
+pub use service::Peer;
+
+/// One request on its way through the chain.
+struct Gate<'a> {
+    app: &'a Shared,
+    head: &'a Parts,
+    arrival: &'a Arrival,
+}
+
+/// What the chain has found out on the way, for the response and the log. Kept even when the request fails.
+#[derive(Debug, Default)]
+struct Notes {
+    ctx: Option<Ctx>,
+    standing: Option<Standing>,
+}
+
+impl App {
+    /// Which route a request means. Unknown paths and methods are matched too: [`App::call`] refuses them.
+    #[must_use]
+    pub fn find(&self, head: &Parts) -> Matched {
+        self.shared.routes.find(head)
+    }
+
+    /// Serves a request from its first check to its committed effect. `peer` is the address of the connection.
+    ///
+    /// Dropping the future rolls back what it has not committed.
+    pub async fn call(&self, to: Matched, request: Request<Bytes>, peer: IpAddr) -> Reply {
+        let (head, body) = request.into_parts();
+        self.serve(&to, head, Ok(body), peer).await
+    }
+
+    /// Refuses a request that the adapter could not read: too large a body, a broken one.
+    pub async fn refuse(&self, to: Matched, head: Parts, peer: IpAddr, error: Error) -> Reply {
+        self.serve(&to, head, Err(error), peer).await
+    }
+
+    /// Lets the host's own handlers share the chain: everything up to the workspace, which a request names in the app's
+    /// way or not at all. Pass the response through [`App::finish`].
+    ///
+    /// # Errors
+    /// The finished reply to send instead.
+    pub async fn admit(&self, head: &Parts, peer: IpAddr) -> Result<Ctx, Reply> {
+        let arrival = self.arrive(head, peer);
+        let gate = Gate { app: &self.shared, head, arrival: &arrival };
+        let mut notes = Notes::default();
+        let admitted = async {
+            let (ctx, proof) = gate.admit(RateClass::Default, gate.own_workspace(), &mut notes).await?;
+            gate.guard(&ctx, proof, None)?;
+            Ok(ctx)
+        };
+        let admitted = admitted.instrument(arrival.span(head)).await;
+        admitted.map_err(|error| {
+            let to = self.find(head);
+            gate.depart(&to, &notes, Err(error))
+        })
+    }
+
+    /// Adds to the response of a host's own handler what every response of the app carries.
+    pub fn finish(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, headers: &mut HeaderMap) {
+        let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
+        Gate { app: &self.shared, head, arrival: &arrival }.dress(None, &Notes::default(), headers);
+    }
+
+    /// The OpenAPI 3.1 document of the API.
+    #[must_use]
+    pub fn openapi(&self) -> Value {
+        self.shared.routes.document.value.clone()
+    }
+
+    /// Every route, in order of registration.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.shared.routes.routes()
+    }
+
+    /// The whole path of a route, with the prefix of the API and `{workspace}` where that is in the path.
+    #[must_use]
+    pub fn mounted(&self, route: &Route) -> String {
+        super::matcher::mounted(route, &self.shared.config.http)
+    }
+
+    /// What ends streams and sockets. Begin it before the server waits for its open connections.
+    #[must_use]
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shared.routes.shutdown
+    }
+
+    fn arrive(&self, head: &Parts, peer: IpAddr) -> Arrival {
+        let config = &self.shared.config;
+        Arrival::new(head, peer, &config.http, &config.clock, &config.entropy)
+    }
+
+    /// Recovery, request id, log: the outermost layers.
+    async fn serve(&self, to: &Matched, head: Parts, body: Result<Bytes, Error>, peer: IpAddr) -> Reply {
+        let head = Arc::new(head);
+        let arrival = self.arrive(&head, peer);
+        let span = arrival.span(&head);
+        let gate = Gate { app: &self.shared, head: &head, arrival: &arrival };
+        let mut notes = Notes::default();
+        let passing = gate.pass(to, &head, body, &mut notes);
+        let outcome = AssertUnwindSafe(passing).catch_unwind().instrument(span.clone()).await;
+        let outcome = outcome.unwrap_or_else(|panic| Err(Error::internal(Panicked::from(panic))));
+        span.in_scope(|| gate.depart(to, &notes, outcome))
+    }
+}
+
+/// A handler panicked. The message is for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("panicked: {0}")]
+struct Panicked(String);
+
+impl From<Box<dyn Any + Send>> for Panicked {
+    fn from(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        Self(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned()))
+    }
+}
+
+impl Gate<'_> {
+    /// The chain from CORS to the handler.
+    async fn pass(
+        &self,
+        to: &Matched,
+        head: &Arc<Parts>,
+        body: Result<Bytes, Error>,
+        notes: &mut Notes,
+    ) -> Result<Reply, Error> {
+        let Target::Route { route, .. } = &to.target else {
+            self.limit_address(RateClass::Default, self.shown(), notes)?;
+            return match &to.target {
+                Target::Options(_) => Ok(Reply::Full(problem::response(problem::NO_CONTENT, Bytes::new()))),
+                Target::OtherMethod(_) => Err(Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed")),
+                Target::Missing | Target::Route { .. } => Err(Error::not_found()),
+            };
+        };
+        let body = body.inspect_err(|_| self.limit_unread(route.rate, notes))?;
+        if body.len() > to.body_limit() {
+            return Err(Error::new(ErrorKind::TooLarge, "too_large").arg("limit", to.body_limit()));
+        }
+        let name = match route.access {
+            Access::Member(_) => Some(self.named(to.workspace.as_deref())),
+            _ => None,
+        };
+        let (ctx, proof) = self.admit(route.rate, name, notes).await?;
+        self.guard(&ctx, proof, Some(&body))?;
+        self.allow(&ctx, route).await?;
+        let place = ctx.grant().map(|grant| grant.workspace().id());
+        let incoming = Incoming {
+            head: head.clone(),
+            params: to.params.clone(),
+            body,
+            takes_forms: route.page,
+            reading: route.reading.clone(),
+            seal: CursorSeal::new(self.app.config.keyring.clone(), format!("{}\n{place:?}", route.operation)),
+        };
+        self.handle(&ctx, route, &incoming).await
+    }
+
+    /// Rate limit by address, authentication, tenant, rate limit by actor and workspace.
+    async fn admit(
+        &self,
+        class: RateClass,
+        name: Option<Result<crate::seam::WorkspaceName, Error>>,
+        notes: &mut Notes,
+    ) -> Result<(Ctx, Proof), Error> {
+        let shown = self.shown();
+        self.limit_address(class, shown, notes)?;
+        let config = &self.app.config;
+        let client = self.arrival.client(&self.head.headers);
+        let nobody = crate::actor::Actor::Anonymous;
+        let ctx = Ctx::new(self.arrival.id, nobody, client, config.clock.clone(), config.entropy.clone());
+        notes.ctx = Some(ctx.clone());
+        let identified = self.identify(ctx, shown).await;
+        let proved = identified.as_ref().is_ok_and(|(ctx, _)| ctx.actor().id().is_some());
+        if !proved && shown != Shown::Nothing {
+            // Guessing credentials costs what asking without one costs.
+            self.spend(&self.app.limits.anonymous, Subject::address(self.arrival.ip), notes)?;
+        }
+        let (mut ctx, by_cookie) = identified?;
+        let proof = match (proved, by_cookie) {
+            (false, _) => Proof::Nothing,
+            (true, true) => Proof::Cookie,
+            (true, false) => Proof::Bearer,
+        };
+        notes.ctx = Some(ctx.clone());
+        if let Some(name) = name {
+            if !proved {
+                return Err(Error::unauthenticated());
+            }
+            ctx = self.enter(ctx, &name?).await?;
+            notes.ctx = Some(ctx.clone());
+        }
+        self.limit_actor(class, &ctx, notes)?;
+        Ok((ctx, proof))
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        Shown::of(&self.head.headers, self.app.auth.as_ref().map(|auth| auth.cookie_name()))
+    }
+
+    /// The workspace that a request to one of the host's own handlers names, if it names one.
+    fn own_workspace(&self) -> Option<Result<crate::seam::WorkspaceName, Error>> {
+        let http = &self.app.config.http;
+        let names = match &http.resolution {
+            Resolution::Header => self.head.headers.contains_key("x-workspace-id"),
+            Resolution::Subdomain { base_domain } => self.arrival.hostname() != Some(base_domain),
+            Resolution::Path => {
+                let path = self.head.uri.path();
+                let path = path.strip_prefix(http.api_prefix.as_str()).unwrap_or(path);
+                let slug = path.strip_prefix("/w/").map(|rest| rest.split('/').next().unwrap_or_default());
+                return slug.map(|slug| self.named(Some(slug)));
+            }
+        };
+        names.then(|| self.named(None))
+    }
+
+    fn limit_address(&self, class: RateClass, shown: Shown<'_>, notes: &mut Notes) -> Result<(), Error> {
+        let (limits, subject) = (&self.app.limits, Subject::address(self.arrival.ip));
+        let first = if shown == Shown::Nothing { &limits.anonymous } else { &limits.address };
+        self.spend(first, subject.clone(), notes)?;
+        match class {
+            RateClass::Auth => self.spend(&limits.auth, subject, notes),
+            RateClass::Heavy if shown == Shown::Nothing => self.spend(&limits.heavy, subject, notes),
+            RateClass::Default | RateClass::Heavy => Ok(()),
+        }
+    }
+
+    fn limit_actor(&self, class: RateClass, ctx: &Ctx, notes: &mut Notes) -> Result<(), Error> {
+        let limits = &self.app.limits;
+        let Some(actor) = ctx.actor().id() else { return Ok(()) };
+        // From here on the address's ceiling is of no interest to the caller.
+        notes.standing = None;
+        self.spend(&limits.actor, Subject::Actor(actor), notes)?;
+        let workspace = ctx.grant().map(|grant| Subject::Workspace(grant.workspace().id().uuid()));
+        if let Some(workspace) = &workspace {
+            self.spend(&limits.workspace, workspace.clone(), notes)?;
+        }
+        if class == RateClass::Heavy {
+            self.spend(&limits.heavy, workspace.unwrap_or(Subject::Actor(actor)), notes)?;
+        }
+        Ok(())
+    }
+
+    fn spend(&self, limit: &Limit, subject: Subject, notes: &mut Notes) -> Result<(), Error> {
+        match limit.spend(subject) {
+            Ok(standing) => {
+                notes.standing = Some(standing.tighter(notes.standing));
+                Ok(())
+            }
+            Err((error, standing)) => {
+                notes.standing = Some(standing);
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How a request leaves: the response's headers, errors in the caller's form, one line in the log.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::Method;
+use tracing::Span;
+
+use super::arrival::Arrival;
+use super::{Gate, Notes};
+use crate::error::{Error, ErrorKind};
+use crate::http::accept::prefers_json;
+use crate::http::config::Environment;
+use crate::http::matcher::{Matched, Target};
+use crate::http::output::{Output, SeeOther};
+use crate::http::problem::{self, Voice};
+use crate::http::reply::Reply;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl Arrival {
+    /// The span that every log line of the request belongs to.
+    pub(super) fn span(&self, head: &Parts) -> Span {
+        let (trace_id, parent_id) =
+            self.trace.as_ref().map(|trace| (trace.trace_id.as_str(), trace.parent_id.as_str())).unzip();
+        tracing::info_span!("request", request_id = %self.id, method = %head.method, trace_id, parent_id)
+    }
+}
+
+impl Gate<'_> {
+    /// Makes the outcome a reply that may be sent, and writes the access line.
+    pub(super) fn depart(&self, to: &Matched, notes: &Notes, outcome: Result<Reply, Error>) -> Reply {
+        let code = outcome.as_ref().err().map(|error| error.code().to_owned());
+        let mut reply = outcome.unwrap_or_else(|error| self.refusal(to, &error));
+        let allow = match &to.target {
+            Target::Options(allow) | Target::OtherMethod(allow) => Some(allow.as_str()),
+            _ => None,
+        };
+        if let Some(headers) = reply.headers_mut() {
+            self.dress(allow, notes, headers);
+        }
+        if self.head.method == Method::HEAD
+            && let Reply::Full(response) = &mut reply
+        {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+            *response.body_mut() = Bytes::new();
+        }
+        self.log(to, notes, &reply, code.as_deref());
+        reply.until(&self.app.routes.shutdown)
+    }
+
+    /// Adds what every response carries.
+    pub(super) fn dress(&self, allow: Option<&str>, notes: &Notes, headers: &mut HeaderMap) {
+        let http = &self.app.config.http;
+        if let Ok(id) = HeaderValue::try_from(self.arrival.id.to_string()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
+            headers.insert(ALLOW, allow);
+        }
+        let strict = http.environment == Environment::Production && self.arrival.https;
+        self.app.routes.security.add(headers, strict);
+        http.cors.write(&self.head.headers, allow, headers);
+        if let Some(standing) = notes.standing {
+            standing.write(headers, self.app.limits.clock());
+        }
+    }
+
+    fn refusal(&self, to: &Matched, error: &Error) -> Reply {
+        match error.kind() {
+            ErrorKind::Internal => tracing::error!(code = error.code(), error = cause(error), "request failed"),
+            ErrorKind::Unavailable | ErrorKind::Timeout => {
+                tracing::warn!(code = error.code(), error = cause(error), "request failed");
+            }
+            _ => {}
+        }
+        if let Some(reply) = self.sign_in(to, error) {
+            return reply;
+        }
+        let http = &self.app.config.http;
+        let voice = Voice { messages: &self.app.messages, page: &http.error_page, html: to.html };
+        Reply::Full(problem::respond(&voice, &self.head.headers, self.arrival.id, error))
+    }
+
+    /// Sends a person who must sign in first to the page where they can, and back afterwards.
+    fn sign_in(&self, to: &Matched, error: &Error) -> Option<Reply> {
+        let page = self.app.config.http.sign_in_page.as_deref()?;
+        let person = to.html && self.head.method == Method::GET && !prefers_json(&self.head.headers);
+        if !person || error.kind() != ErrorKind::Unauthenticated {
+            return None;
+        }
+        let wanted = self.head.uri.path_and_query()?.as_str();
+        let query = serde_html_form::to_string([("next", wanted)]).ok()?;
+        SeeOther::to(format!("{page}?{query}")).reply(self.head).ok()
+    }
+
+    fn log(&self, to: &Matched, notes: &Notes, reply: &Reply, code: Option<&str>) {
+        let ctx = notes.ctx.as_ref();
+        let actor = ctx.map(crate::ctx::Ctx::actor);
+        let bytes = if let Reply::Full(response) = reply { Some(response.body().len()) } else { None };
+        tracing::info!(
+            target: "kernel::access",
+            request_id = %self.arrival.id,
+            method = %self.head.method,
+            // The template, not the path: what people name their things is not for the log.
+            route = to.template(),
+            operation = to.route().map(super::Route::operation),
+            status = reply.status().map(|status| status.as_u16()),
+            code,
+            bytes,
+            elapsed_us = u64::try_from(self.arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            client = %self.arrival.ip,
+            actor = actor.map(crate::actor::Actor::kind),
+            actor_id = actor.and_then(crate::actor::Actor::id).map(tracing::field::display),
+            workspace = ctx.and_then(|ctx| ctx.grant()).map(|grant| tracing::field::display(grant.workspace().id())),
+            "request"
+        );
+    }
+}
+
+/// The error and what caused it, for the log only.
+fn cause(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

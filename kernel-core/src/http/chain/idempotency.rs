@@ -1,0 +1,150 @@
+//! A repeated request has its effect once: the answer is stored in the transaction of the effect.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chrono::TimeDelta;
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::Gate;
+use crate::actor::Actor;
+use crate::ctx::Ctx;
+use crate::db::{DbError, Tx};
+use crate::error::{Error, ErrorKind};
+use crate::http::handler::TxStep;
+use crate::http::reply::Reply;
+use crate::http::route::{Idempotency, Route};
+use crate::secret::sha256;
+use crate::store::idempotency::{self, Lifetime, StoredAnswer};
+
+const HEADER: &str = "idempotency-key";
+const KEY_MAX: usize = 255;
+
+/// What makes two requests the same one, and what must then be equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    scope: [u8; 32],
+    fingerprint: [u8; 32],
+}
+
+/// What is stored sealed: everything that may be shown only once.
+#[derive(Debug, Serialize, Deserialize)]
+struct Secret {
+    cookies: Vec<String>,
+    body: String,
+}
+
+impl Key {
+    /// The key of a request to a route that takes one.
+    pub(super) fn of(route: &Route, ctx: &Ctx, head: &Parts, body: &[u8]) -> Result<Option<Self>, Error> {
+        let mut values = head.headers.get_all(HEADER).iter();
+        let key = match (route.idempotency, values.next()) {
+            (Idempotency::Off, _) | (Idempotency::Accepted, None) => return Ok(None),
+            (Idempotency::Required, None) => {
+                return Err(Error::new(ErrorKind::Malformed, "idempotency_key_required"));
+            }
+            (_, Some(key)) => key.as_bytes(),
+        };
+        let sound = (1..=KEY_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+        if !sound || values.next().is_some() {
+            return Err(Error::new(ErrorKind::Malformed, "malformed_idempotency_key"));
+        }
+        let content_type = head.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let fingerprint = digest(&(head.method.as_str(), head.uri.to_string(), content_type, body));
+        let actor = ctx.actor();
+        let acting_as = if let Actor::Staff { acting_as, .. } = actor { acting_as.as_ref() } else { None };
+        // Nobody in particular shares a scope with everybody else who is nobody: then only the very same request,
+        // secrets and all, is a repetition.
+        let stranger = (*actor == Actor::Anonymous).then_some(fingerprint);
+        let workspace = ctx.grant().map(|grant| grant.workspace().id());
+        let scope =
+            digest(&(workspace, actor.kind(), actor.id(), acting_as, stranger, route.method.as_str(), route.operation, key));
+        Ok(Some(Self { scope, fingerprint }))
+    }
+
+    fn lock(&self) -> i64 {
+        let (first, _) = self.scope.split_at(8);
+        i64::from_be_bytes(first.try_into().expect("eight bytes"))
+    }
+
+    fn context(&self) -> Vec<u8> {
+        [b"kernel_core.idempotency_key.body".as_slice(), &self.scope].concat()
+    }
+}
+
+fn digest(parts: &impl Serialize) -> [u8; 32] {
+    sha256(&serde_json::to_vec(parts).expect("strings, ids and bytes always serialize"))
+}
+
+impl Gate<'_> {
+    /// Runs the handler once per key: repeats the stored answer, or runs and stores.
+    pub(super) async fn once<X: Tx>(&self, key: &Key, tx: &mut X, step: TxStep<X>) -> Result<Reply, Error> {
+        let (workspace, now) = (tx.workspace_id(), tx.ctx().now());
+        let db = |error: sqlx::Error| Error::from(DbError::from(error));
+        if !idempotency::try_lock(tx.conn(), key.lock()).await.map_err(db)? {
+            let wait = std::time::Duration::from_secs(1);
+            return Err(Error::new(ErrorKind::Conflict, "idempotency_in_flight").retry_after(wait));
+        }
+        if let Some(stored) = idempotency::find(tx.conn(), workspace, &key.scope, now).await.map_err(db)? {
+            if stored.fingerprint != key.fingerprint {
+                return Err(Error::new(ErrorKind::Invalid, "idempotency_mismatch"));
+            }
+            return self.replay(key, &stored);
+        }
+        let reply = step(tx).await?;
+        let Reply::Full(response) = &reply else {
+            return Err(Error::internal("a stream or socket cannot be repeated, so its route takes no key"));
+        };
+        let answer = self.sealed(key, tx.ctx(), response)?;
+        let ttl = TimeDelta::from_std(self.app.config.http.idempotency_ttl).map_err(Error::internal)?;
+        let lifetime = Lifetime { created_at: now, expires_at: now + ttl };
+        let id = tx.ctx().entropy().uuid(now);
+        idempotency::insert(tx.conn(), workspace, id, &key.scope, &answer, lifetime).await.map_err(db)?;
+        Ok(reply)
+    }
+
+    fn sealed(&self, key: &Key, ctx: &Ctx, response: &Response<Bytes>) -> Result<StoredAnswer, Error> {
+        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).map_err(Error::internal);
+        let (mut plain, mut cookies) = (Vec::new(), Vec::new());
+        for (name, value) in response.headers() {
+            match name {
+                &SET_COOKIE => cookies.push(text(value)?),
+                name => plain.push((name.as_str(), text(value)?)),
+            }
+        }
+        let secret = Secret { cookies, body: STANDARD.encode(response.body()) };
+        let secret = serde_json::to_vec(&secret).map_err(Error::internal)?;
+        let sealed = self.app.config.keyring.seal(ctx.entropy(), &key.context(), &secret);
+        Ok(StoredAnswer {
+            fingerprint: key.fingerprint.to_vec(),
+            status: response.status().as_u16().try_into().map_err(Error::internal)?,
+            headers: serde_json::to_value(plain).map_err(Error::internal)?,
+            body: sealed.bytes,
+            key_id: sealed.key_id,
+        })
+    }
+
+    fn replay(&self, key: &Key, stored: &StoredAnswer) -> Result<Reply, Error> {
+        let secret = self.app.config.keyring.open(&key.context(), &stored.key_id, &stored.body);
+        let secret: Secret = serde_json::from_slice(&secret.map_err(Error::internal)?).map_err(Error::internal)?;
+        let plain: Vec<(String, String)> =
+            Deserialize::deserialize(&stored.headers).map_err(|error: serde_json::Error| Error::internal(error))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in plain {
+            let name: HeaderName = name.parse().map_err(Error::internal)?;
+            headers.append(name, HeaderValue::try_from(value).map_err(Error::internal)?);
+        }
+        for cookie in secret.cookies {
+            headers.append(SET_COOKIE, HeaderValue::try_from(cookie).map_err(Error::internal)?);
+        }
+        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+        let mut response = Response::new(Bytes::from(STANDARD.decode(secret.body).map_err(Error::internal)?));
+        let status = u16::try_from(stored.status).map_err(Error::internal)?;
+        *response.status_mut() = StatusCode::from_u16(status).map_err(Error::internal)?;
+        *response.headers_mut() = headers;
+        Ok(Reply::Full(response))
+    }
+}

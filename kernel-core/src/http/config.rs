@@ -1,0 +1,249 @@
+//! How requests are served: a plain struct that the host fills.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::uri::Authority;
+use ipnet::IpNet;
+
+use super::problem::ErrorPage;
+use super::security::Csp;
+
+/// What a body may weigh unless the route says otherwise. Both adapters take it from here.
+pub const BODY_LIMIT: usize = 256 * 1024;
+
+/// Whether people depend on this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Environment {
+    /// A developer's machine or a test.
+    #[default]
+    Development,
+    /// Served to people: strict transport security where the connection is secure.
+    Production,
+}
+
+/// How a request names its workspace. One way per app; there is no falling through to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Resolution {
+    /// `/w/{workspace}` before the route's path.
+    #[default]
+    Path,
+    /// The header `X-Workspace-Id: ws_…`.
+    Header,
+    /// Exactly one label under the base domain: `acme.example.com`.
+    Subdomain {
+        /// The domain under which workspaces live: `example.com`.
+        base_domain: String,
+    },
+}
+
+/// Which other sites' scripts may call this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// The origins, each as `https://app.example.com`; `*` for anybody, then without credentials.
+    pub origins: Vec<String>,
+    /// Whether those scripts may send the session cookie.
+    pub credentials: bool,
+}
+
+/// So many requests in so much time, spent evenly, a burst of all of them allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// How many.
+    pub requests: NonZeroU32,
+    /// In how much time; at least a millisecond per request.
+    pub window: Duration,
+}
+
+impl Quota {
+    /// So many requests a minute; none counts as one.
+    #[must_use]
+    pub const fn per_minute(requests: u32) -> Self {
+        let requests = match NonZeroU32::new(requests) {
+            Some(requests) => requests,
+            None => NonZeroU32::MIN,
+        };
+        Self { requests, window: Duration::from_secs(60) }
+    }
+}
+
+/// The rate limits. Addresses are limited before anybody is asked for, actors and workspaces after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quotas {
+    /// Per client address, for requests that prove nothing, and for proofs that fail.
+    pub anonymous: Quota,
+    /// Per client address, for requests that show a credential: a ceiling, since many people share an address.
+    pub address: Quota,
+    /// Per client address, for routes of the class [`RateClass::Auth`](super::RateClass::Auth).
+    pub auth: Quota,
+    /// Per user or API key.
+    pub actor: Quota,
+    /// Per workspace.
+    pub workspace: Quota,
+    /// Per workspace, or else actor or address, for routes of the class [`RateClass::Heavy`](super::RateClass::Heavy).
+    pub heavy: Quota,
+    /// How many addresses, actors or workspaces each limit remembers. Beyond it, whoever is closest to a full quota
+    /// is forgotten.
+    pub subjects: usize,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            anonymous: Quota::per_minute(100),
+            address: Quota::per_minute(6000),
+            auth: Quota::per_minute(20),
+            actor: Quota::per_minute(600),
+            workspace: Quota::per_minute(1000),
+            heavy: Quota::per_minute(30),
+            subjects: 100_000,
+        }
+    }
+}
+
+/// How requests are served.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Whether people depend on this process.
+    pub environment: Environment,
+    /// The product's name in the OpenAPI document.
+    pub title: String,
+    /// The version in the OpenAPI document.
+    pub version: String,
+    /// Where people reach it: `https://app.example.com`. Beside the request's own host, its pages may write.
+    pub public_origin: Option<String>,
+    /// Before every API path.
+    pub api_prefix: String,
+    /// How a request names its workspace.
+    pub resolution: Resolution,
+    /// Labels under the base domain that no workspace gets.
+    pub reserved_names: Vec<String>,
+    /// Which other sites' scripts may call this one.
+    pub cors: Cors,
+    /// Proxies whose `X-Forwarded-*` and `X-Request-Id` headers are believed; nobody else's are.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The rate limits.
+    pub quotas: Quotas,
+    /// What a body may weigh unless the route says otherwise.
+    pub body_limit: usize,
+    /// How long a stored answer to an `Idempotency-Key` is repeated.
+    pub idempotency_ttl: Duration,
+    /// What pages may load and from where.
+    pub csp: Csp,
+    /// Shows errors of page routes to people.
+    pub error_page: ErrorPage,
+    /// Where a page route sends a person who must sign in first, with `?next=` and the page they wanted.
+    pub sign_in_page: Option<String>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            environment: Environment::default(),
+            title: "API".to_owned(),
+            version: "1".to_owned(),
+            public_origin: None,
+            api_prefix: "/api/v1".to_owned(),
+            resolution: Resolution::default(),
+            reserved_names: ["admin", "api", "app", "assets", "cdn", "mail", "static", "status", "www"]
+                .map(str::to_owned)
+                .to_vec(),
+            cors: Cors::default(),
+            trusted_proxies: Vec::new(),
+            quotas: Quotas::default(),
+            body_limit: BODY_LIMIT,
+            idempotency_ttl: Duration::from_secs(24 * 60 * 60),
+            csp: Csp::default(),
+            error_page: ErrorPage::default(),
+            sign_in_page: None,
+        }
+    }
+}
+
+impl HttpConfig {
+    /// Why requests cannot be served like this; empty when they can.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let any = self.cors.origins.iter().any(|origin| origin == "*");
+        if any && self.cors.credentials {
+            problems.push("cors: `*` with credentials would let every site act as the signed-in user".to_owned());
+        }
+        let named = self.cors.origins.iter().filter(|origin| *origin != "*");
+        for origin in named.chain(&self.public_origin).filter(|origin| !is_origin(origin)) {
+            problems.push(format!("http: {origin:?} is no origin; write https://host or https://host:port"));
+        }
+        if !is_prefix(&self.api_prefix) {
+            problems.push(format!("http: the API prefix {:?} must look like /api/v1", self.api_prefix));
+        }
+        if let Resolution::Subdomain { base_domain } = &self.resolution
+            && !(is_host(base_domain) && base_domain.contains('.'))
+        {
+            problems.push(format!("http: the base domain {base_domain:?} must look like example.com"));
+        }
+        if let Some(page) = &self.sign_in_page
+            && !is_prefix(page)
+        {
+            problems.push(format!("http: the sign-in page {page:?} must be a path of this app"));
+        }
+        let quotas = &self.quotas;
+        let all = [quotas.anonymous, quotas.address, quotas.auth, quotas.actor, quotas.workspace, quotas.heavy];
+        if all.iter().any(|quota| quota.window / quota.requests.get() < Duration::from_millis(1)) {
+            problems.push("http: a quota allows more than a thousand requests a second".to_owned());
+        }
+        if quotas.subjects == 0 || self.body_limit == 0 {
+            problems.push("http: a limit of nothing would refuse every request".to_owned());
+        }
+        problems
+    }
+}
+
+/// Whether `text` is scheme and authority in the spelling that browsers send.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        let authority: Result<Authority, _> = host.parse();
+        authority.is_ok_and(|authority| !host.contains('@') && is_host(authority.host()))
+    })
+}
+
+fn is_host(text: &str) -> bool {
+    let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-[]:".contains(&byte);
+    !text.is_empty() && !text.starts_with('.') && text.bytes().all(lower)
+}
+
+fn is_prefix(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    text.starts_with('/') && !text.ends_with('/') && !text.contains("//") && text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(change: impl FnOnce(&mut HttpConfig)) -> usize {
+        let mut config = HttpConfig::default();
+        change(&mut config);
+        config.problems().len()
+    }
+
+    #[test]
+    fn the_defaults_can_be_served() {
+        assert_eq!(HttpConfig::default().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn unsafe_or_meaningless_settings_are_refused() {
+        let star = |credentials| move |c: &mut HttpConfig| c.cors = Cors { origins: vec!["*".to_owned()], credentials };
+        assert_eq!(problems(star(true)), 1);
+        assert_eq!(problems(star(false)), 0);
+        for origin in ["app.example.com", "https://app.example.com/", "https://App.example.com", "null"] {
+            assert_eq!(problems(|c| c.cors.origins = vec![origin.to_owned()]), 1, "{origin}");
+        }
+        assert_eq!(problems(|c| c.public_origin = Some("http://localhost:3000".to_owned())), 0);
+        assert_eq!(problems(|c| c.api_prefix = "api/".to_owned()), 1);
+        assert_eq!(problems(|c| c.resolution = Resolution::Subdomain { base_domain: "com".to_owned() }), 1);
+        assert_eq!(problems(|c| c.sign_in_page = Some("//evil.example".to_owned())), 1);
+        assert_eq!(problems(|c| c.quotas.actor = Quota::per_minute(1_000_000)), 1);
+    }
+}

@@ -1,0 +1,92 @@
+//! Cookies: how they are set, and how the session's is found.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{COOKIE, HeaderValue};
+
+use crate::error::Error;
+
+/// A cookie for this host only, invisible to scripts: `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`.
+///
+/// Its name starts with `__Host-`, so that a browser takes it from no sibling domain and over no plain connection
+/// (`localhost` excepted).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SetCookie {
+    name: &'static str,
+    value: String,
+    max_age: Option<Duration>,
+}
+
+impl std::fmt::Debug for SetCookie {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SetCookie").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl SetCookie {
+    /// A cookie that lasts until the browser closes.
+    #[must_use]
+    pub fn session(name: &'static str, value: impl Into<String>) -> Self {
+        Self { name, value: value.into(), max_age: None }
+    }
+
+    /// The same cookie, kept for this long.
+    #[must_use]
+    pub fn lasting(self, max_age: Duration) -> Self {
+        Self { max_age: Some(max_age), ..self }
+    }
+
+    /// Takes the cookie away.
+    #[must_use]
+    pub fn removal(name: &'static str) -> Self {
+        Self { name, value: String::new(), max_age: Some(Duration::ZERO) }
+    }
+
+    pub(crate) fn header(&self) -> Result<HeaderValue, Error> {
+        // What RFC 6265 lets a value hold; the rest would end it early.
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
+        if !self.name.starts_with("__Host-") || !self.value.bytes().all(plain) {
+            return Err(Error::internal(format!("the cookie {:?} cannot be set", self.name)));
+        }
+        let mut text = format!("{}={}; Path=/; Secure; HttpOnly; SameSite=Lax", self.name, self.value);
+        if let Some(max_age) = self.max_age {
+            text.push_str(&format!("; Max-Age={}", max_age.as_secs()));
+        }
+        HeaderValue::try_from(text).map_err(Error::internal)
+    }
+}
+
+/// The value of a cookie. A name that comes twice with different values has none: somebody planted one of them.
+pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut values = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value);
+    let first = values.next()?;
+    if values.all(|other| other == first) && !first.is_empty() { Some(first) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planted_second_cookie_counts_as_none() {
+        let with = |line: &'static str| HeaderMap::from_iter([(COOKIE, HeaderValue::from_static(line))]);
+        assert_eq!(value(&with("a=1; __Host-s=x=y; b=2"), "__Host-s"), Some("x=y"));
+        assert_eq!(value(&with("__Host-s=x; __Host-s=x"), "__Host-s"), Some("x"));
+        assert_eq!(value(&with("__Host-s=x; __Host-s=y"), "__Host-s"), None);
+        assert_eq!(value(&with("a=1"), "__Host-s"), None);
+    }
+
+    #[test]
+    fn a_cookie_has_all_its_attributes() {
+        let cookie = SetCookie::session("__Host-s", "v").lasting(Duration::from_secs(60)).header().unwrap();
+        assert_eq!(cookie, "__Host-s=v; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=60");
+        assert!(SetCookie::session("__Host-s", "v; Domain=evil").header().is_err());
+        assert!(SetCookie::session("s", "v").header().is_err());
+    }
+}

@@ -1,0 +1,252 @@
+//! The vocabulary of background work. The queue itself, its table and its runner are in `kernel-jobs`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::db::{TenantTx, WorkerDb};
+use crate::ctx::Ctx;
+use crate::error::Error;
+use crate::event::{Delivered, Event};
+use crate::id::{Id, Noun, WorkspaceId};
+
+/// Names jobs.
+#[derive(Debug)]
+pub enum JobNoun {}
+
+impl Noun for JobNoun {
+    const PREFIX: &'static str = "job";
+}
+
+/// The id of a job.
+pub type JobId = Id<JobNoun>;
+
+/// Work to do later, in the workspace of the transaction that enqueued it.
+///
+/// Secrets in it are [`Sealed`](crate::Sealed) fields: a job row is readable to whoever reads the database.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The dotted name: `tracker.import`. Renaming it strands the jobs that wait under the old one.
+    const KIND: &'static str;
+}
+
+/// How a kind of job is run.
+#[derive(Clone)]
+pub struct JobDef {
+    kind: &'static str,
+    attempts: u32,
+    limit: Duration,
+    run: RunJob,
+}
+
+type RunJob = Arc<dyn Fn(Run) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+
+impl fmt::Debug for JobDef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobDef").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// One attempt at a job, as the runner hands it to the handler.
+#[derive(Debug)]
+pub struct Run {
+    /// The context of the attempt: the system as actor, the request that enqueued the job as its id.
+    pub ctx: Ctx,
+    /// Opens the job's transactions.
+    pub db: WorkerDb,
+    /// The job.
+    pub id: JobId,
+    /// The workspace of the job.
+    pub workspace_id: WorkspaceId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// How long the attempt may take.
+    pub limit: Duration,
+    /// The job's content.
+    pub payload: Value,
+    /// Finishes the job inside the transaction of its effects; see [`Run::complete`].
+    pub completion: Arc<dyn Completion>,
+}
+
+/// How the queue marks a job as done; `kernel-jobs` provides it.
+#[async_trait::async_trait]
+pub trait Completion: fmt::Debug + Send + Sync {
+    /// Marks the job as done in the caller's transaction.
+    ///
+    /// # Errors
+    /// `conflict` when the attempt has lost its lease: another worker has the job now, and the caller must roll back.
+    async fn complete(&self, tx: &mut TenantTx, id: JobId, attempt: u32) -> Result<(), Error>;
+}
+
+impl Run {
+    /// Runs `work` in a transaction of the job's workspace and marks the job as done in the same transaction: its
+    /// effects happen exactly once, however often it is attempted.
+    ///
+    /// # Errors
+    /// What `work` returns; `conflict` when the lease was lost, with nothing done.
+    pub async fn complete(
+        self,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Self { ctx, db, id, workspace_id, attempt, limit, completion, .. } = self;
+        db.tenant(&ctx, workspace_id, limit, async |tx: &mut TenantTx| {
+            work(tx).await?;
+            completion.complete(tx, id, attempt).await
+        })
+        .await
+    }
+}
+
+/// The body of a job: one transaction of its workspace, in which the job is also marked as done.
+pub trait JobFn<'t, S, J>: Send + Sync {
+    /// The future of the body.
+    type Fut: Future<Output = Result<(), Error>> + Send + 't;
+    /// Runs the body.
+    fn call(&self, state: S, tx: &'t mut TenantTx, job: J) -> Self::Fut;
+}
+
+impl<'t, S, J, F, Fut> JobFn<'t, S, J> for F
+where
+    F: Fn(S, &'t mut TenantTx, J) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), Error>> + Send + 't,
+{
+    type Fut = Fut;
+
+    fn call(&self, state: S, tx: &'t mut TenantTx, job: J) -> Fut {
+        self(state, tx, job)
+    }
+}
+
+impl JobDef {
+    /// A job whose effects are all in the database: `run` works in one transaction, in which the job also ends.
+    #[must_use]
+    pub fn new<J: Job, S, F>(state: S, run: F) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        F: for<'t> JobFn<'t, S, J> + 'static,
+    {
+        let run = Arc::new(run);
+        Self::by_hand::<J, _>(move |job, attempt: Run| {
+            let (run, state) = (run.clone(), state.clone());
+            Box::pin(async move { attempt.complete(async |tx: &mut TenantTx| run.call(state, tx, job).await).await })
+        })
+    }
+
+    /// A job that opens its own transactions, because it talks to the network between them. It ends by
+    /// [`Run::complete`]; one that returns `Ok` without it is marked as done afterwards, at least once.
+    #[must_use]
+    pub fn by_hand<J: Job, F>(run: F) -> Self
+    where
+        F: Fn(J, Run) -> BoxFuture<'static, Result<(), Error>> + Send + Sync + 'static,
+    {
+        let run = Arc::new(run);
+        let erased: RunJob = Arc::new(move |attempt: Run| {
+            let run = run.clone();
+            Box::pin(async move {
+                let job = serde_json::from_value(attempt.payload.clone()).map_err(Error::internal)?;
+                run(job, attempt).await
+            })
+        });
+        Self { kind: J::KIND, attempts: 10, limit: Duration::from_secs(60), run: erased }
+    }
+
+    /// How often it is tried before it is set aside. 10 unless said.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// How long one attempt may take. A minute unless said.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The kind of job that it runs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// How often it is tried.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How long one attempt may take.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Makes one attempt.
+    #[must_use]
+    pub fn run(&self, attempt: Run) -> BoxFuture<'static, Result<(), Error>> {
+        (self.run)(attempt)
+    }
+}
+
+/// What a relayed event looks like to the job that handles it.
+#[derive(Debug, Serialize, serde::Deserialize)]
+pub struct RelayedEvent {
+    /// The event's id.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: chrono::DateTime<chrono::Utc>,
+    /// Its content.
+    pub event: Value,
+}
+
+/// A pillar's or product's reaction to an event: a job, fed by the relay, once per event and subscriber.
+#[derive(Debug, Clone)]
+pub struct Subscriber {
+    event: &'static str,
+    job: JobDef,
+}
+
+impl Subscriber {
+    /// Reacts to `E` under `name`, which identifies the subscriber for ever: `tracker.welcome`.
+    #[must_use]
+    pub fn new<E: Event, S, F>(name: &'static str, state: S, react: F) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        F: for<'t> JobFn<'t, S, Delivered<E>> + 'static,
+    {
+        let react = Arc::new(react);
+        let run: RunJob = Arc::new(move |attempt: Run| {
+            let (react, state) = (react.clone(), state.clone());
+            Box::pin(async move {
+                let relayed: RelayedEvent =
+                    serde_json::from_value(attempt.payload.clone()).map_err(Error::internal)?;
+                let event = Delivered {
+                    id: Id::from_uuid(relayed.id),
+                    workspace_id: attempt.workspace_id,
+                    at: relayed.at,
+                    event: serde_json::from_value(relayed.event).map_err(Error::internal)?,
+                };
+                attempt.complete(async |tx: &mut TenantTx| react.call(state, tx, event).await).await
+            })
+        });
+        let job = JobDef { kind: name, attempts: 10, limit: Duration::from_secs(60), run };
+        Self { event: E::NAME, job }
+    }
+
+    /// The event's name.
+    #[must_use]
+    pub fn event(&self) -> &'static str {
+        self.event
+    }
+
+    /// The job that reacts.
+    #[must_use]
+    pub fn job(&self) -> &JobDef {
+        &self.job
+    }
+}

@@ -1,0 +1,136 @@
+//! Bringing a database to the schema that the registered pillars declare: run, export, verify, bootstrap.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::catalog::{Finding, Plan as Catalog};
+use crate::db::RoleNames;
+use crate::secure;
+use crate::table::{Function, Table};
+
+/// The numbered files of one crate and the schema that they own. Each schema keeps its own ledger, so the host's
+/// stays its own.
+#[derive(Debug, Clone)]
+pub struct Migrations {
+    schema: &'static str,
+    migrator: Arc<Migrator>,
+}
+
+impl Migrations {
+    /// Files read by `sqlx::migrate!`, for the schema of this name.
+    ///
+    /// ```no_run
+    /// let migrations = kernel_core::Migrations::new("tracker", sqlx::migrate!("../migrations/core"));
+    /// ```
+    #[must_use]
+    pub fn new(schema: &'static str, mut migrator: Migrator) -> Self {
+        migrator.dangerous_set_table_name(format!("{schema}.migration"));
+        migrator.create_schemas = Cow::Owned(vec![Cow::Borrowed(schema)]);
+        Self { schema, migrator: Arc::new(migrator) }
+    }
+
+    /// The schema.
+    #[must_use]
+    pub fn schema(&self) -> &'static str {
+        self.schema
+    }
+}
+
+/// One file of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationFile {
+    /// A name that sorts in the order to run: `kernel_core_0001_tenant_create.sql`.
+    pub name: String,
+    /// Its statements.
+    pub sql: String,
+}
+
+/// Why migrating failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrationError {
+    /// A numbered file failed, or one that was applied has changed since.
+    #[error("a migration of {schema} failed")]
+    File {
+        /// Whose file.
+        schema: &'static str,
+        /// What the database said.
+        source: MigrateError,
+    },
+    /// The securing step failed: is the migrate login a member of the owner, resolver and search roles?
+    #[error("securing the tables failed")]
+    Secure(#[source] sqlx::Error),
+}
+
+/// Everything that the registered pillars need of a database.
+#[derive(Debug, Clone)]
+pub struct MigrationPlan {
+    pub(crate) lines: Vec<Migrations>,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) roles: RoleNames,
+}
+
+impl MigrationPlan {
+    /// The SQL for a database administrator: creates the roles, and lets the migrate login work in `database`.
+    #[must_use]
+    pub fn bootstrap(&self, database: &str) -> String {
+        secure::bootstrap(database, &self.roles)
+    }
+
+    /// Applies what is missing, then secures every table. `conn` is the migrate login on a direct connection, not
+    /// through a pooler: the lock against a second migrator belongs to the session.
+    ///
+    /// # Errors
+    /// [`MigrationError`]; what had been applied before stays applied.
+    pub async fn run(&self, conn: &mut PgConnection) -> Result<(), MigrationError> {
+        for line in &self.lines {
+            let file = |source| MigrationError::File { schema: line.schema, source };
+            line.migrator.run_direct(None, conn, false).await.map_err(file)?;
+        }
+        self.secure(conn).await.map_err(MigrationError::Secure)
+    }
+
+    async fn secure(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let script = secure::script(&self.tables, &self.functions, &self.roles);
+        let mut tx = conn.begin().await?;
+        // Two instances that start at once would otherwise race for the same catalog rows.
+        tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('kernel secure', 0))").await?;
+        tx.execute(AssertSqlSafe(script)).await?;
+        tx.commit().await
+    }
+
+    /// The same work as files for the host's own migration tool, in order. The last one secures the tables.
+    #[must_use]
+    pub fn export(&self) -> Vec<MigrationFile> {
+        let mut files = Vec::new();
+        for line in &self.lines {
+            for (index, migration) in line.migrator.iter().enumerate() {
+                let create = if index == 0 {
+                    format!("CREATE SCHEMA IF NOT EXISTS \"{}\";\n", line.schema)
+                } else {
+                    String::new()
+                };
+                let name = migration.description.replace(' ', "_");
+                files.push(MigrationFile {
+                    name: format!("{}_{:04}_{name}.sql", line.schema, migration.version),
+                    sql: create + migration.sql.as_str(),
+                });
+            }
+        }
+        let secure = secure::script(&self.tables, &self.functions, &self.roles);
+        files.push(MigrationFile { name: "secure.sql".to_owned(), sql: secure });
+        files
+    }
+
+    /// Compares the database with the declarations, whoever applied them. No finding means that it is as declared.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub async fn verify(&self, conn: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
+        Catalog { tables: &self.tables, functions: &self.functions, roles: &self.roles }.audit(conn).await
+    }
+}

@@ -1,0 +1,171 @@
+//! A pillar as data: everything that a part of a product registers with the kernel.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::db::{GlobalTx, TenantTx};
+use crate::hook::{Hook, Hooks, SignUp, WorkspaceCreated};
+use crate::http::Route;
+use crate::job::{JobDef, Subscriber};
+use crate::migration::Migrations;
+use crate::role::{Feature, Permission};
+use crate::seam::{Auth, Entitlements, TenantResolver};
+use crate::table::{Function, Table};
+
+/// A part of a product: the kernel's own pillars and the product's domain are made of the same fields.
+///
+/// ```
+/// use kernel_core::{Pillar, Table};
+/// let tracker = Pillar::new("tracker")
+///     .tables([Table::tenant("tracker", "project").public(&["id", "key"]).private(&["name"])]);
+/// assert_eq!(tracker.name(), "tracker");
+/// ```
+#[derive(Default)]
+pub struct Pillar {
+    pub(crate) name: &'static str,
+    pub(crate) migrations: Option<Migrations>,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) permissions: Vec<Permission>,
+    pub(crate) features: Vec<Feature>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) jobs: Vec<JobDef>,
+    pub(crate) subscribers: Vec<Subscriber>,
+    pub(crate) hooks: Hooks,
+    pub(crate) messages: Vec<&'static str>,
+    pub(crate) provides: Provides,
+}
+
+/// The seams that a pillar provides.
+#[derive(Default)]
+pub(crate) struct Provides {
+    pub(crate) auth: Option<Arc<dyn Auth>>,
+    pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
+    pub(crate) entitlements: Option<Arc<dyn Entitlements>>,
+    pub(crate) runner: bool,
+}
+
+impl fmt::Debug for Pillar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pillar").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Pillar {
+    /// A pillar with a name, which its permissions, events and error codes start with.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// The pillar's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The schema and its numbered files.
+    #[must_use]
+    pub fn migrations(mut self, migrations: Migrations) -> Self {
+        self.migrations = Some(migrations);
+        self
+    }
+
+    /// The tables that the files make.
+    #[must_use]
+    pub fn tables(mut self, tables: impl IntoIterator<Item = Table>) -> Self {
+        self.tables.extend(tables);
+        self
+    }
+
+    /// The definer functions that the files make.
+    #[must_use]
+    pub fn functions(mut self, functions: impl IntoIterator<Item = Function>) -> Self {
+        self.functions.extend(functions);
+        self
+    }
+
+    /// The permissions that its routes and rules use: `ALL` of [`permissions!`](crate::permissions).
+    #[must_use]
+    pub fn permissions(mut self, permissions: &[Permission]) -> Self {
+        self.permissions.extend(permissions);
+        self
+    }
+
+    /// The plan features that its routes use: `ALL` of [`features!`](crate::features).
+    #[must_use]
+    pub fn features(mut self, features: &[Feature]) -> Self {
+        self.features.extend(features);
+        self
+    }
+
+    /// The routes it serves.
+    #[must_use]
+    pub fn routes(mut self, routes: impl IntoIterator<Item = Route>) -> Self {
+        self.routes.extend(routes);
+        self
+    }
+
+    /// The jobs it runs.
+    #[must_use]
+    pub fn jobs(mut self, jobs: impl IntoIterator<Item = JobDef>) -> Self {
+        self.jobs.extend(jobs);
+        self
+    }
+
+    /// The events it reacts to.
+    #[must_use]
+    pub fn subscribers(mut self, subscribers: impl IntoIterator<Item = Subscriber>) -> Self {
+        self.subscribers.extend(subscribers);
+        self
+    }
+
+    /// Code that runs in the transaction of every sign-up.
+    #[must_use]
+    pub fn on_signup(mut self, hook: impl Hook<GlobalTx, SignUp> + 'static) -> Self {
+        self.hooks.signup.push(Arc::new(hook));
+        self
+    }
+
+    /// Code that runs in the transaction that founds a workspace, inside that workspace.
+    #[must_use]
+    pub fn on_workspace_created(mut self, hook: impl Hook<TenantTx, WorkspaceCreated> + 'static) -> Self {
+        self.hooks.workspace_created.push(Arc::new(hook));
+        self
+    }
+
+    /// Texts: a JSON object of key to ICU message, usually `include_str!("../locales/en.json")`.
+    #[must_use]
+    pub fn messages(mut self, json: &'static str) -> Self {
+        self.messages.push(json);
+        self
+    }
+
+    /// Provides the seam that turns credentials into actors.
+    #[must_use]
+    pub fn provides_auth(mut self, auth: Arc<dyn Auth>) -> Self {
+        self.provides.auth = Some(auth);
+        self
+    }
+
+    /// Provides the seam that finds a request's workspace.
+    #[must_use]
+    pub fn provides_tenants(mut self, tenants: Arc<dyn TenantResolver>) -> Self {
+        self.provides.tenants = Some(tenants);
+        self
+    }
+
+    /// Provides the seam that says what a plan includes.
+    #[must_use]
+    pub fn provides_entitlements(mut self, entitlements: Arc<dyn Entitlements>) -> Self {
+        self.provides.entitlements = Some(entitlements);
+        self
+    }
+
+    /// Promises that whoever registers this pillar also runs its queue, so that other pillars may have jobs.
+    #[must_use]
+    pub fn provides_runner(mut self) -> Self {
+        self.provides.runner = true;
+        self
+    }
+}

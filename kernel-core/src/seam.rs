@@ -1,0 +1,100 @@
+//! Where a host chooses the implementation: object-safe traits, provided by pillars or by the host.
+
+use async_trait::async_trait;
+
+use crate::actor::Actor;
+use crate::ctx::Ctx;
+use crate::db::Db;
+use crate::error::Error;
+use crate::id::WorkspaceId;
+use crate::role::{Feature, Role};
+use crate::workspace::{Workspace, WorkspaceStatus};
+
+/// What a request shows to prove who sent it.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// The value of an `Authorization: Bearer` header.
+    Bearer(&'a str),
+    /// The value of the session cookie.
+    Cookie(&'a str),
+}
+
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bearer(_) => "Credential::Bearer",
+            Self::Cookie(_) => "Credential::Cookie",
+        })
+    }
+}
+
+/// Whom a credential proves.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// Who acts.
+    pub actor: Actor,
+    /// For a cookie: the token that a write must also carry.
+    pub csrf: Option<String>,
+}
+
+/// Turns credentials into actors.
+#[async_trait]
+pub trait Auth: Send + Sync {
+    /// The name of the session cookie; it starts with `__Host-`.
+    fn cookie_name(&self) -> &'static str;
+
+    /// Whom the credential proves; `None` when it is unknown, expired or revoked.
+    ///
+    /// # Errors
+    /// When it cannot be found out: the request fails rather than pass as anonymous.
+    async fn authenticate(
+        &self,
+        ctx: &Ctx,
+        db: &Db,
+        credential: Credential<'_>,
+    ) -> Result<Option<Principal>, Error>;
+}
+
+/// How a request names its workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkspaceName {
+    /// By id, in a header.
+    Id(WorkspaceId),
+    /// By slug, in the path or the host name.
+    Slug(String),
+}
+
+/// A workspace that the actor is a member of. A plain record: the evidence is made of it in the core.
+#[derive(Debug, Clone)]
+pub struct FoundWorkspace {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its slug.
+    pub slug: String,
+    /// What it lets its members do.
+    pub status: WorkspaceStatus,
+    /// The placement that holds it; `None` for the default one.
+    pub placement: Option<String>,
+    /// The actor's role.
+    pub role: Role,
+}
+
+/// Finds the workspace of a request and the actor's role in it.
+#[async_trait]
+pub trait TenantResolver: Send + Sync {
+    /// The workspace, if it exists and the actor belongs to it. The two cases of `None` are never told apart.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    async fn resolve(&self, ctx: &Ctx, db: &Db, name: &WorkspaceName) -> Result<Option<FoundWorkspace>, Error>;
+}
+
+/// Says what a workspace's plan includes.
+#[async_trait]
+pub trait Entitlements: Send + Sync {
+    /// Whether the plan includes the feature. An unknown plan includes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be found out: the feature stays closed.
+    async fn entitled(&self, ctx: &Ctx, db: &Db, workspace: &Workspace, feature: Feature) -> Result<bool, Error>;
+}

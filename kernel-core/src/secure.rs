@@ -1,0 +1,168 @@
+//! What makes a table safe, generated and never hand-written: policies, grants, owners, column comments.
+//!
+//! Every statement can run again: the script brings a database to the declared state from any earlier one.
+
+use std::fmt::Write as _;
+
+use crate::db::RoleNames;
+use crate::table::{Caller, Function, Reach, Scope, Table};
+
+/// The workspace that the transaction names; NULL where it names none, which matches no row.
+const WORKSPACE: &str = "(SELECT nullif(current_setting('app.workspace_id', true), '')::uuid)";
+const SYSTEM: &str = "'00000000-0000-0000-0000-000000000000'::uuid";
+
+/// A policy as the catalog should show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) name: &'static str,
+    pub(crate) command: &'static str,
+    /// `None` for everybody.
+    pub(crate) role: Option<String>,
+    pub(crate) using: String,
+}
+
+/// The policies of a table: the workspace's own, and one per role that may see across.
+pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
+    let own = match table.scope() {
+        Scope::Tenant => Policy {
+            name: "tenant",
+            command: "ALL",
+            role: None,
+            using: format!("(workspace_id = {WORKSPACE})"),
+        },
+        Scope::Global => {
+            Policy { name: "system", command: "ALL", role: None, using: format!("({WORKSPACE} = {SYSTEM})") }
+        }
+    };
+    let across = |name, command, role: &String| Policy {
+        name,
+        command,
+        role: Some(role.clone()),
+        using: "true".to_owned(),
+    };
+    let mut policies = vec![
+        own,
+        across("operator", "SELECT", &roles.operator),
+        across("migrate", "ALL", &roles.migrate),
+    ];
+    match table.reach() {
+        Reach::Own => {}
+        Reach::Resolved => policies.push(across("resolver", "SELECT", &roles.resolver)),
+        Reach::Queued => policies.push(across("resolver", "ALL", &roles.resolver)),
+    }
+    policies
+}
+
+/// The statements that secure the schemas, tables and functions of a plan.
+pub(crate) fn script(tables: &[Table], functions: &[Function], roles: &RoleNames) -> String {
+    let mut sql = String::new();
+    let mut schemas: Vec<_> = tables.iter().map(Table::schema).collect();
+    schemas.sort_unstable();
+    schemas.dedup();
+    for schema in schemas {
+        secure_schema(&mut sql, schema, roles);
+    }
+    for table in tables {
+        secure_table(&mut sql, table, roles);
+    }
+    for function in functions {
+        secure_function(&mut sql, function, roles);
+    }
+    sql
+}
+
+fn secure_schema(sql: &mut String, schema: &str, roles: &RoleNames) {
+    let RoleNames { app, worker, operator, owner, resolver, search, .. } = roles;
+    let _ = writeln!(
+        sql,
+        "REVOKE ALL ON SCHEMA \"{schema}\" FROM PUBLIC;\n\
+         GRANT USAGE ON SCHEMA \"{schema}\" TO \"{app}\", \"{worker}\", \"{operator}\";\n\
+         GRANT USAGE, CREATE ON SCHEMA \"{schema}\" TO \"{owner}\", \"{resolver}\", \"{search}\";"
+    );
+}
+
+fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
+    let name = format!("\"{}\".\"{}\"", table.schema(), table.name());
+    let RoleNames { app, worker, operator, owner, resolver, .. } = roles;
+    let rights = if table.is_append_only() { "SELECT, INSERT" } else { "SELECT, INSERT, UPDATE, DELETE" };
+    let _ = writeln!(
+        sql,
+        "ALTER TABLE {name} OWNER TO \"{owner}\";\n\
+         ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;\n\
+         ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n\
+         REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\";\n\
+         GRANT {rights} ON TABLE {name} TO \"{app}\", \"{worker}\", \"{operator}\";"
+    );
+    match table.reach() {
+        Reach::Own => {}
+        Reach::Resolved => {
+            let _ = writeln!(sql, "GRANT SELECT ON TABLE {name} TO \"{resolver}\";");
+        }
+        Reach::Queued => {
+            let _ = writeln!(sql, "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {name} TO \"{resolver}\";");
+        }
+    }
+    for policy in policies(table, roles) {
+        let Policy { name: policy_name, command, role, using } = policy;
+        let role = role.map_or_else(|| "PUBLIC".to_owned(), |role| format!("\"{role}\""));
+        let _ = writeln!(
+            sql,
+            "DROP POLICY IF EXISTS {policy_name} ON {name};\n\
+             CREATE POLICY {policy_name} ON {name} FOR {command} TO {role} USING ({using});"
+        );
+    }
+    for column in table.columns() {
+        let _ = writeln!(
+            sql,
+            "COMMENT ON COLUMN {name}.\"{}\" IS 'class: {}';",
+            column.name,
+            column.class.name()
+        );
+    }
+}
+
+fn secure_function(sql: &mut String, function: &Function, roles: &RoleNames) {
+    let name = format!("\"{}\".{}", function.schema, function.signature);
+    let caller = match function.caller {
+        Caller::App => format!("\"{}\", \"{}\"", roles.app, roles.worker),
+        Caller::Worker => format!("\"{}\"", roles.worker),
+    };
+    let RoleNames { app, worker, operator, resolver, .. } = roles;
+    let _ = writeln!(
+        sql,
+        "REVOKE ALL ON FUNCTION {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\";\n\
+         GRANT EXECUTE ON FUNCTION {name} TO {caller};\n\
+         ALTER FUNCTION {name} OWNER TO \"{resolver}\";"
+    );
+}
+
+/// The statements that a database administrator runs once, before the first migration: the roles and who is a
+/// member of whom. Passwords are set apart, by whatever the host keeps secrets in.
+pub(crate) fn bootstrap(database: &str, roles: &RoleNames) -> String {
+    let RoleNames { app, worker, operator, migrate, owner, resolver, search } = roles;
+    let mut sql = String::new();
+    let mut role = |name: &str, login: &str| {
+        let _ = writeln!(
+            sql,
+            "DO $$ BEGIN\n  \
+               IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN\n    \
+                 CREATE ROLE \"{name}\" {login} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;\n  \
+               END IF;\n\
+             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;\n\
+             END $$;"
+        );
+    };
+    for name in [app, worker, operator, migrate] {
+        role(name, "LOGIN");
+    }
+    for name in [owner, resolver, search] {
+        role(name, "NOLOGIN");
+    }
+    let _ = writeln!(
+        sql,
+        "GRANT \"{owner}\", \"{resolver}\", \"{search}\" TO \"{migrate}\";\n\
+         GRANT CONNECT, CREATE ON DATABASE \"{database}\" TO \"{migrate}\";\n\
+         GRANT CONNECT ON DATABASE \"{database}\" TO \"{app}\", \"{worker}\", \"{operator}\";"
+    );
+    sql
+}

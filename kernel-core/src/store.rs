@@ -1,0 +1,9 @@
+//! All SQL of the core, one file per table or subject.
+
+pub(crate) mod audit_log;
+pub(crate) mod catalog;
+pub(crate) mod idempotency;
+pub(crate) mod outbox;
+pub(crate) mod role;
+pub(crate) mod setting;
+pub(crate) mod tenant;

@@ -1,0 +1,222 @@
+//! Tables as pillars and products declare them: whose rows they hold, and how delicate each column is.
+
+/// How delicate a column's content is. Export, redaction and deletion read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// May be shown to anyone: the name of a workspace, a status.
+    Public,
+    /// Belongs to a person or a workspace: addresses, texts.
+    Private,
+    /// Must not be readable even by those who hold the database: hashes, tokens, keys.
+    Sensitive,
+    /// Regulated: payment cards, health.
+    Restricted,
+}
+
+impl Class {
+    /// The name as column comments hold it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Sensitive => "sensitive",
+            Self::Restricted => "restricted",
+        }
+    }
+}
+
+/// Whose rows a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Rows of the system: users, sessions. Visible in a [`GlobalTx`](crate::GlobalTx) only.
+    Global,
+    /// Rows of workspaces, told apart by `workspace_id`.
+    Tenant,
+}
+
+/// Who reaches the rows of a table besides its own workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Nobody but staff, reading.
+    Own,
+    /// The definer functions that look things up before a workspace is known.
+    Resolved,
+    /// The definer functions of the queue, which claim and move rows of all workspaces.
+    Queued,
+}
+
+/// A column with its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// The column's name.
+    pub name: &'static str,
+    /// How delicate its content is.
+    pub class: Class,
+}
+
+/// A table with the class of every column. The build refuses one whose declaration and schema differ.
+///
+/// ```
+/// use kernel_core::Table;
+/// let issue = Table::tenant("tracker", "issue")
+///     .public(&["id", "number", "status", "created_at"])
+///     .private(&["title", "body"]);
+/// assert_eq!(issue.columns().len(), 7, "workspace_id comes by itself");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Table {
+    schema: &'static str,
+    name: &'static str,
+    scope: Scope,
+    reach: Reach,
+    append_only: bool,
+    partitioned: bool,
+    columns: Vec<Column>,
+}
+
+impl Table {
+    /// A table of workspaces' rows, with the column `workspace_id`.
+    #[must_use]
+    pub fn tenant(schema: &'static str, name: &'static str) -> Self {
+        let workspace = Column { name: "workspace_id", class: Class::Public };
+        Self::new(schema, name, Scope::Tenant, vec![workspace])
+    }
+
+    /// A table of the system's rows: identity, platform.
+    #[must_use]
+    pub fn global(schema: &'static str, name: &'static str) -> Self {
+        Self::new(schema, name, Scope::Global, Vec::new())
+    }
+
+    fn new(schema: &'static str, name: &'static str, scope: Scope, columns: Vec<Column>) -> Self {
+        Self { schema, name, scope, reach: Reach::Own, append_only: false, partitioned: false, columns }
+    }
+
+    /// Columns that anyone may see.
+    #[must_use]
+    pub fn public(self, names: &[&'static str]) -> Self {
+        self.classed(Class::Public, names)
+    }
+
+    /// Columns that belong to a person or a workspace.
+    #[must_use]
+    pub fn private(self, names: &[&'static str]) -> Self {
+        self.classed(Class::Private, names)
+    }
+
+    /// Columns that hold hashes, tokens or ciphertext.
+    #[must_use]
+    pub fn sensitive(self, names: &[&'static str]) -> Self {
+        self.classed(Class::Sensitive, names)
+    }
+
+    /// Columns that regulation covers.
+    #[must_use]
+    pub fn restricted(self, names: &[&'static str]) -> Self {
+        self.classed(Class::Restricted, names)
+    }
+
+    fn classed(mut self, class: Class, names: &[&'static str]) -> Self {
+        self.columns.extend(names.iter().map(|name| Column { name, class }));
+        self
+    }
+
+    /// Rows are inserted and read, never changed or deleted; the grants say so.
+    #[must_use]
+    pub fn append_only(mut self) -> Self {
+        self.append_only = true;
+        self
+    }
+
+    /// The table is partitioned; its partitions carry no grants of their own.
+    #[must_use]
+    pub fn partitioned(mut self) -> Self {
+        self.partitioned = true;
+        self
+    }
+
+    /// Definer functions owned by the resolver role read rows before a workspace is known.
+    #[must_use]
+    pub fn resolved(mut self) -> Self {
+        self.reach = Reach::Resolved;
+        self
+    }
+
+    /// Definer functions owned by the resolver role claim and move rows of all workspaces.
+    #[must_use]
+    pub fn queued(mut self) -> Self {
+        self.reach = Reach::Queued;
+        self
+    }
+
+    /// The schema.
+    #[must_use]
+    pub fn schema(&self) -> &'static str {
+        self.schema
+    }
+
+    /// The name without its schema.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whose rows it holds.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The columns, in the order declared.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    pub(crate) fn is_append_only(&self) -> bool {
+        self.append_only
+    }
+
+    pub(crate) fn is_partitioned(&self) -> bool {
+        self.partitioned
+    }
+}
+
+/// A `SECURITY DEFINER` function of a pillar: the narrow ways in which something crosses workspaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function {
+    pub(crate) schema: &'static str,
+    /// Name and argument types, as `ALTER FUNCTION` takes them.
+    pub(crate) signature: &'static str,
+    pub(crate) caller: Caller,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    App,
+    Worker,
+}
+
+impl Function {
+    /// A look-up that request handling may call before a workspace is known: `find_session(bytea)`.
+    #[must_use]
+    pub const fn lookup(schema: &'static str, signature: &'static str) -> Self {
+        Self { schema, signature, caller: Caller::App }
+    }
+
+    /// A function of the queue, which only the worker login may call: `claim(text, integer)`.
+    #[must_use]
+    pub const fn queue(schema: &'static str, signature: &'static str) -> Self {
+        Self { schema, signature, caller: Caller::Worker }
+    }
+
+    pub(crate) fn is_queue(&self) -> bool {
+        self.caller == Caller::Worker
+    }
+}

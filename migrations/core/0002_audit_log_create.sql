@@ -1,0 +1,55 @@
+-- Who did what to what. Rows of the system workspace (the nil UUID) are events of accounts, not of workspaces.
+--
+-- Partitioned by the UUIDv7 id, whose first 48 bits are the time in milliseconds: the primary key needs no second
+-- time column. Actors are opaque ids without foreign keys, so that erasing a person leaves the log whole.
+CREATE TABLE kernel_core.audit_log (
+    workspace_id uuid        NOT NULL,
+    id           uuid        NOT NULL,
+    actor_type   text        NOT NULL
+        CONSTRAINT audit_log_actor_type CHECK (actor_type IN ('anonymous', 'api_key', 'staff', 'system', 'user')),
+    actor_id     uuid,
+    acting_as    uuid,
+    action       text        NOT NULL CONSTRAINT audit_log_action_length CHECK (length(action) BETWEEN 1 AND 100),
+    target_type  text,
+    target_id    uuid,
+    metadata     jsonb       NOT NULL,
+    ip_address   inet,
+    user_agent   text,
+    request_id   uuid        NOT NULL,
+    created_at   timestamptz NOT NULL,
+    CONSTRAINT audit_log_pkey PRIMARY KEY (workspace_id, id),
+    CONSTRAINT audit_log_target CHECK ((target_type IS NULL) = (target_id IS NULL))
+) PARTITION BY RANGE (id);
+
+-- The first UUIDv7 of a moment.
+CREATE FUNCTION kernel_core.uuid_floor(moment timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE
+RETURN (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid;
+
+-- Makes the partitions of this month and of the given number of months to come.
+CREATE FUNCTION kernel_core.ensure_audit_partitions(months integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    first_day date := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
+    name      text;
+BEGIN
+    FOR i IN 0..months LOOP
+        name := 'audit_log_' || to_char(first_day, 'YYYY_MM');
+        IF to_regclass('kernel_core.' || name) IS NULL THEN
+            EXECUTE format(
+                'CREATE TABLE kernel_core.%I PARTITION OF kernel_core.audit_log FOR VALUES FROM (%L) TO (%L)',
+                name,
+                kernel_core.uuid_floor(first_day::timestamp AT TIME ZONE 'UTC'),
+                kernel_core.uuid_floor((first_day + interval '1 month') AT TIME ZONE 'UTC'));
+        END IF;
+        first_day := (first_day + interval '1 month')::date;
+    END LOOP;
+END $$;
+
+SELECT kernel_core.ensure_audit_partitions(12);
+
+-- Rows beyond the partitions made ahead are kept, and their presence here is a reason for an alarm.
+CREATE TABLE kernel_core.audit_log_default PARTITION OF kernel_core.audit_log DEFAULT;
+
+CREATE INDEX audit_log_actor ON kernel_core.audit_log (workspace_id, actor_id, id DESC);
+CREATE INDEX audit_log_target ON kernel_core.audit_log (workspace_id, target_type, target_id, id DESC);
