@@ -328,6 +328,7 @@ pub trait Tx: sealed::Sealed + Send {
 }
 
 pub(crate) mod sealed {
+    #[expect(unnameable_types, reason = "a sealed trait is one that nobody else can name")]
     pub trait Sealed {}
 }
 

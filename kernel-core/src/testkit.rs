@@ -1,8 +1,12 @@
 //! What tests and development commands need: a PostgreSQL, servers to put in front of it, and a way to say what could
 //! not be tested.
 
+mod database;
+mod kernel;
 mod left_out;
 #[cfg(unix)]
 pub mod postgres;
 
+pub use database::{DatabaseError, Logins, TestDatabase, server};
+pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;

@@ -49,7 +49,11 @@ fn ranges(headers: &HeaderMap) -> Vec<(Mime, u16)> {
         .filter_map(|range| range.trim().parse::<Mime>().ok())
         .map(|range| {
             let quality = range.get_param("q").and_then(|q| q.as_str().parse::<f32>().ok()).unwrap_or(1.0);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "clamped to 0..=1000"
+            )]
             let thousandths = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
             (range, thousandths)
         })

@@ -27,13 +27,13 @@ use tracing::Instrument;
 use crate::app::{App, Shared};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind};
+use crate::http::Resolution;
 use crate::http::input::Incoming;
 use crate::http::matcher::{Matched, Target};
 use crate::http::page::CursorSeal;
 use crate::http::problem;
 use crate::http::reply::{Reply, Shutdown};
 use crate::http::route::{Access, RateClass, Route};
-use crate::http::Resolution;
 
 use arrival::Arrival;
 use csrf::Proof;
@@ -154,7 +154,10 @@ struct Panicked(String);
 impl From<Box<dyn Any + Send>> for Panicked {
     fn from(panic: Box<dyn Any + Send>) -> Self {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        Self(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned()))
+        Self(
+            text.or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned()),
+        )
     }
 }
 
@@ -167,16 +170,17 @@ impl Gate<'_> {
         body: Result<Bytes, Error>,
         notes: &mut Notes,
     ) -> Result<Reply, Error> {
-        let Target::Route { route, .. } = &to.target else {
+        let (Target::Route { route, .. }, Ok(body)) = (&to.target, body.as_ref()) else {
             self.limit_address(RateClass::Default, self.shown(), notes)?;
+            body?;
             return match &to.target {
                 Target::Options(_) => Ok(Reply::Full(problem::response(problem::NO_CONTENT, Bytes::new()))),
                 Target::OtherMethod(_) => Err(Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed")),
                 Target::Missing | Target::Route { .. } => Err(Error::not_found()),
             };
         };
-        let body = body.inspect_err(|_| self.limit_unread(route.rate, notes))?;
         if body.len() > to.body_limit() {
+            self.limit_address(route.rate, self.shown(), notes)?;
             return Err(Error::new(ErrorKind::TooLarge, "too_large").arg("limit", to.body_limit()));
         }
         let name = match route.access {
@@ -184,13 +188,13 @@ impl Gate<'_> {
             _ => None,
         };
         let (ctx, proof) = self.admit(route.rate, name, notes).await?;
-        self.guard(&ctx, proof, Some(&body))?;
+        self.guard(&ctx, proof, Some(body))?;
         self.allow(&ctx, route).await?;
         let place = ctx.grant().map(|grant| grant.workspace().id());
         let incoming = Incoming {
             head: head.clone(),
             params: to.params.clone(),
-            body,
+            body: body.clone(),
             takes_forms: route.page,
             reading: route.reading.clone(),
             seal: CursorSeal::new(self.app.config.keyring.clone(), format!("{}\n{place:?}", route.operation)),

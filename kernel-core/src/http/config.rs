@@ -167,7 +167,8 @@ impl HttpConfig {
         let mut problems = Vec::new();
         let any = self.cors.origins.iter().any(|origin| origin == "*");
         if any && self.cors.credentials {
-            problems.push("cors: `*` with credentials would let every site act as the signed-in user".to_owned());
+            problems
+                .push("cors: `*` with credentials would let every site act as the signed-in user".to_owned());
         }
         let named = self.cors.origins.iter().filter(|origin| *origin != "*");
         for origin in named.chain(&self.public_origin).filter(|origin| !is_origin(origin)) {
@@ -187,7 +188,8 @@ impl HttpConfig {
             problems.push(format!("http: the sign-in page {page:?} must be a path of this app"));
         }
         let quotas = &self.quotas;
-        let all = [quotas.anonymous, quotas.address, quotas.auth, quotas.actor, quotas.workspace, quotas.heavy];
+        let all =
+            [quotas.anonymous, quotas.address, quotas.auth, quotas.actor, quotas.workspace, quotas.heavy];
         if all.iter().any(|quota| quota.window / quota.requests.get() < Duration::from_millis(1)) {
             problems.push("http: a quota allows more than a thousand requests a second".to_owned());
         }
@@ -234,7 +236,9 @@ mod tests {
 
     #[test]
     fn unsafe_or_meaningless_settings_are_refused() {
-        let star = |credentials| move |c: &mut HttpConfig| c.cors = Cors { origins: vec!["*".to_owned()], credentials };
+        let star = |credentials| {
+            move |c: &mut HttpConfig| c.cors = Cors { origins: vec!["*".to_owned()], credentials }
+        };
         assert_eq!(problems(star(true)), 1);
         assert_eq!(problems(star(false)), 0);
         for origin in ["app.example.com", "https://app.example.com/", "https://App.example.com", "null"] {

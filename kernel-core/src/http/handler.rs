@@ -61,8 +61,7 @@ pub(crate) enum Handler {
 }
 
 /// A handler's call with the input already read: what remains is to run it.
-pub(crate) type TxStep<X> =
-    Box<dyn for<'t> FnOnce(&'t mut X) -> BoxFuture<'t, Result<Reply, Error>> + Send>;
+pub(crate) type TxStep<X> = Box<dyn for<'t> FnOnce(&'t mut X) -> BoxFuture<'t, Result<Reply, Error>> + Send>;
 pub(crate) type FreeStep = Box<dyn FnOnce(Call) -> BoxFuture<'static, Result<Reply, Error>> + Send>;
 
 /// Reads the input before any transaction is open. May be asked again, for a transaction that is run again.

@@ -19,8 +19,8 @@ use super::schema::{InputShape, Reading};
 use crate::error::{Error, ErrorKind};
 
 pub use body::Body;
-pub use patch::Patch;
 pub(crate) use body::{CSRF_FIELD, is_form};
+pub use patch::Patch;
 pub(crate) use text::{pairs as form_pairs, parameters as filter_of};
 
 /// A request on its way to a handler: head, path parameters, body.

@@ -93,7 +93,11 @@ impl Table {
     ///
     /// # Errors
     /// Every pair of routes that cannot be told apart.
-    pub fn new(mut routes: Vec<Route>, config: &HttpConfig, cookie: Option<&str>) -> Result<Self, Vec<String>> {
+    pub fn new(
+        mut routes: Vec<Route>,
+        config: &HttpConfig,
+        cookie: Option<&str>,
+    ) -> Result<Self, Vec<String>> {
         let document = Arc::new(openapi::Document::of(&routes, config, cookie));
         routes.push(document.route());
         let mut problems = Vec::new();
@@ -151,7 +155,9 @@ impl Table {
         let path = head.uri.path();
         let mut matched = Matched {
             target: Target::Missing,
-            html: !path.strip_prefix(&self.api_prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            html: !path
+                .strip_prefix(&self.api_prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
             params: Vec::new(),
             workspace: None,
             body_limit: self.body_limit,

@@ -33,7 +33,9 @@ impl Document {
         let api: Vec<_> = routes.iter().filter(|route| !route.page).collect();
         let mut operations: Vec<_> = api
             .iter()
-            .map(|route| (mounted(route, config), *route, Reads::of(route, &mut inputs), answers(route, &mut outputs)))
+            .map(|route| {
+                (mounted(route, config), *route, Reads::of(route, &mut inputs), answers(route, &mut outputs))
+            })
             .collect();
         let (schemas, renamed) = components::merged(inputs.definitions(), outputs.definitions());
         let mut paths = BTreeMap::<String, Map<String, Value>>::new();
@@ -97,8 +99,10 @@ fn answers(route: &Route, generator: &mut SchemaGenerator) -> Map<String, Value>
     let mut shape = OutputShape::new(generator);
     (route.describe_output)(&mut shape);
     let OutputShape { answers, headers, .. } = shape;
-    let headers: Map<String, Value> =
-        headers.into_iter().map(|name| (name.to_owned(), json!({ "schema": { "type": "string" } }))).collect();
+    let headers: Map<String, Value> = headers
+        .into_iter()
+        .map(|name| (name.to_owned(), json!({ "schema": { "type": "string" } })))
+        .collect();
     let mut responses = Map::new();
     for answer in answers {
         let text = answer.status.canonical_reason().unwrap_or_default();
@@ -160,14 +164,17 @@ fn operation(route: &Route, config: &HttpConfig, reads: &Reads, answers: &Map<St
     let body = reads.body.as_ref();
     set(
         "requestBody",
-        body.map(|schema| json!({ "required": true, "content": { "application/json": { "schema": schema } } })),
+        body.map(
+            |schema| json!({ "required": true, "content": { "application/json": { "schema": schema } } }),
+        ),
     );
     operation
 }
 
 /// How the operation may be refused, beside what is its own.
 fn refusals(route: &Route, reads: &Reads) -> Vec<ErrorKind> {
-    let mut kinds = vec![ErrorKind::Malformed, ErrorKind::RateLimited, ErrorKind::Internal, ErrorKind::Unavailable];
+    let mut kinds =
+        vec![ErrorKind::Malformed, ErrorKind::RateLimited, ErrorKind::Internal, ErrorKind::Unavailable];
     if route.access != Access::Public {
         kinds.extend([ErrorKind::Unauthenticated, ErrorKind::Forbidden]);
     }
@@ -187,9 +194,7 @@ fn refusals(route: &Route, reads: &Reads) -> Vec<ErrorKind> {
 }
 
 fn parameters(route: &Route, config: &HttpConfig, reads: &Reads) -> Vec<Value> {
-    let one = |place: &str, name: &str, required: bool, schema: Value| {
-        json!({ "name": name, "in": place, "required": required, "schema": schema })
-    };
+    let one = |place: &str, name: &str, required: bool, schema: Value| json!({ "name": name, "in": place, "required": required, "schema": schema });
     let mut parameters = Vec::new();
     if route.permission().is_some() {
         match config.resolution {
@@ -203,7 +208,8 @@ fn parameters(route: &Route, config: &HttpConfig, reads: &Reads) -> Vec<Value> {
     }
     let properties = |schema: &Option<Value>| -> BTreeMap<String, (Value, bool)> {
         let Some(schema) = schema else { return BTreeMap::new() };
-        let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|x| x == name));
+        let required =
+            |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|x| x == name));
         let all = schema["properties"].as_object().into_iter().flatten();
         all.map(|(name, schema)| (name.clone(), (schema.clone(), required(name)))).collect()
     };

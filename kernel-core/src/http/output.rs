@@ -276,9 +276,15 @@ mod tests {
     #[test]
     fn a_browser_is_redirected_and_a_script_told_where() {
         let browser = full(SeeOther::to("/w/acme").reply(&head("text/html")));
-        assert_eq!((browser.status().as_u16(), browser.headers()[LOCATION].to_str().unwrap()), (303, "/w/acme"));
+        assert_eq!(
+            (browser.status().as_u16(), browser.headers()[LOCATION].to_str().unwrap()),
+            (303, "/w/acme")
+        );
         let script = full(SeeOther::to("/w/acme").reply(&head("application/json")));
-        assert_eq!((script.status().as_u16(), script.body().as_ref()), (200, br#"{"location":"/w/acme"}"#.as_ref()));
+        assert_eq!(
+            (script.status().as_u16(), script.body().as_ref()),
+            (200, br#"{"location":"/w/acme"}"#.as_ref())
+        );
     }
 
     #[test]

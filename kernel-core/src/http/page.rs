@@ -46,7 +46,8 @@ impl<F: DeserializeOwned + JsonSchema + Send + 'static> Input for Paged<F> {
         let pairs = from.query()?;
         let value = |wanted| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_ref());
         let (cursor, limit) = (value("cursor"), value("limit"));
-        let rest: Vec<_> = pairs.iter().filter(|(name, _)| name != "cursor" && name != "limit").cloned().collect();
+        let rest: Vec<_> =
+            pairs.iter().filter(|(name, _)| name != "cursor" && name != "limit").cloned().collect();
         let filter = filter_of(&rest)?;
         let page = PageRequest::read(limit, cursor, from.seal.bound(&rest))?;
         Ok(Self { filter, page })
@@ -75,7 +76,9 @@ impl PageRequest {
     fn read(limit: Option<&str>, cursor: Option<&str>, seal: CursorSeal) -> Result<Self, Error> {
         let limit = match limit {
             None => LIMIT_DEFAULT,
-            Some(text) => parse_limit(text).ok_or_else(|| Error::new(ErrorKind::Malformed, "malformed_limit"))?,
+            Some(text) => {
+                parse_limit(text).ok_or_else(|| Error::new(ErrorKind::Malformed, "malformed_limit"))?
+            }
         };
         let after = match cursor {
             None => None,
@@ -103,7 +106,8 @@ impl PageRequest {
     /// # Errors
     /// `malformed_cursor` when it is not a `K`.
     pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Error> {
-        let malformed = |error: serde_json::Error| Error::new(ErrorKind::Malformed, "malformed_cursor").because(error);
+        let malformed =
+            |error: serde_json::Error| Error::new(ErrorKind::Malformed, "malformed_cursor").because(error);
         self.after.as_ref().map(|key| K::deserialize(key).map_err(malformed)).transpose()
     }
 
@@ -203,11 +207,14 @@ impl<K: JsonSchema> JsonSchema for Sort<K> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let fields = K::json_schema(generator);
-        let names = fields.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        // An enum whose variants carry docs is written as a list of constants.
-        let documented = fields.get("oneOf").and_then(Value::as_array).into_iter().flatten();
-        let documented = documented.filter_map(|variant| variant.get("const")?.as_str());
-        let orders: Vec<String> = names.chain(documented).flat_map(|name| [name.to_owned(), format!("-{name}")]).collect();
+        // Variants with docs are constants of their own beside the list of the others.
+        let parts =
+            fields.get("oneOf").and_then(Value::as_array).into_iter().flatten().chain([fields.as_value()]);
+        let names = parts.flat_map(|part| {
+            let listed = part.get("enum").and_then(Value::as_array).into_iter().flatten();
+            listed.chain(part.get("const")).filter_map(Value::as_str)
+        });
+        let orders: Vec<String> = names.flat_map(|name| [name.to_owned(), format!("-{name}")]).collect();
         schemars::json_schema!({ "type": "string", "enum": orders })
     }
 }

@@ -156,8 +156,11 @@ pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error
     let fields: BTreeMap<String, String> = fields.collect();
     let body = Body { code: error.code(), message: &message, fields: &fields, request_id: id };
 
-    let offers: &[Form] =
-        if voice.html { &[Form::Html, Form::Json, Form::ProblemJson] } else { &[Form::Json, Form::ProblemJson] };
+    let offers: &[Form] = if voice.html {
+        &[Form::Html, Form::Json, Form::ProblemJson]
+    } else {
+        &[Form::Json, Form::ProblemJson]
+    };
     let (content_type, text) = match preferred(asked, offers) {
         Form::Html => {
             let view = ErrorView {
@@ -171,7 +174,8 @@ pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error
         }
         Form::Json => ("application/json", json(&Envelope { error: body })),
         Form::ProblemJson => {
-            let details = ProblemDetails { r#type: "about:blank", title: &message, status: status.as_u16(), body };
+            let details =
+                ProblemDetails { r#type: "about:blank", title: &message, status: status.as_u16(), body };
             ("application/problem+json", json(&details))
         }
     };
@@ -244,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_wait_is_rounded_up_to_whole_seconds() {
-        let error = Error::new(ErrorKind::RateLimited, "rate_limited").retry_after(Duration::from_millis(1200));
+        let error =
+            Error::new(ErrorKind::RateLimited, "rate_limited").retry_after(Duration::from_millis(1200));
         assert_eq!(told(false, "*/*", &error).headers()[RETRY_AFTER], "2");
     }
 }

@@ -142,7 +142,13 @@ impl Route {
         I: Input,
         O: Output,
     {
-        Self::new::<I, O>(method, path, operation, access, Handler::Free(Arc::new(Bound::new(state, handler))))
+        Self::new::<I, O>(
+            method,
+            path,
+            operation,
+            access,
+            Handler::Free(Arc::new(Bound::new(state, handler))),
+        )
     }
 
     fn new<I: Input, O: Output>(
@@ -301,9 +307,18 @@ impl Route {
         let free = matches!(self.handler, Handler::Free(_));
         let in_workspace = matches!(self.access, Access::Member(_));
         let global = matches!(self.handler, Handler::Global(_));
-        refuse(global && in_workspace, "a global route is in no workspace, so it cannot need a permission there");
-        refuse(self.feature.is_some() && !in_workspace, "a feature belongs to a workspace's plan; this is in none");
-        refuse(self.verified && self.access == Access::Public, "nobody has verified anything on a public route");
+        refuse(
+            global && in_workspace,
+            "a global route is in no workspace, so it cannot need a permission there",
+        );
+        refuse(
+            self.feature.is_some() && !in_workspace,
+            "a feature belongs to a workspace's plan; this is in none",
+        );
+        refuse(
+            self.verified && self.access == Access::Public,
+            "nobody has verified anything on a public route",
+        );
         let keyed = self.idempotency != Idempotency::Off;
         refuse(keyed && (free || self.is_safe()), "only a writing route with a transaction can take a key");
         refuse(self.is_safe() && self.reading.reads_body, "a route that only reads has no body");

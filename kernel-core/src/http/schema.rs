@@ -169,9 +169,10 @@ pub(crate) fn properties(schema: &Schema) -> Option<&Map<String, Value>> {
 }
 
 fn takes_many(schema: &Value, generator: &SchemaGenerator) -> bool {
-    let target = schema.get("$ref").and_then(Value::as_str).and_then(|path| {
-        generator.definitions().get(path.rsplit('/').next().unwrap_or_default())
-    });
+    let target = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|path| generator.definitions().get(path.rsplit('/').next().unwrap_or_default()));
     let kind = target.unwrap_or(schema).get("type");
     let is_array = |kind: &Value| kind.as_str() == Some("array");
     kind.is_some_and(|kind| is_array(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(is_array)))

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 
 /// A content security policy: this site only, with what is added. Nothing can be taken away.
@@ -37,7 +37,8 @@ impl Csp {
     }
 
     pub(crate) fn header(&self) -> String {
-        let directives = self.directives.iter().map(|(name, sources)| format!("{name} {}", sources.join(" ")));
+        let directives =
+            self.directives.iter().map(|(name, sources)| format!("{name} {}", sources.join(" ")));
         directives.collect::<Vec<_>>().join("; ")
     }
 }

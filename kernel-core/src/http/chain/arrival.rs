@@ -31,7 +31,13 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    pub(super) fn new(head: &Parts, peer: IpAddr, config: &HttpConfig, clock: &Clock, entropy: &Entropy) -> Self {
+    pub(super) fn new(
+        head: &Parts,
+        peer: IpAddr,
+        config: &HttpConfig,
+        clock: &Clock,
+        entropy: &Entropy,
+    ) -> Self {
         let headers = &head.headers;
         let peer = peer.to_canonical();
         let trusted = is_trusted(peer, &config.trusted_proxies);
@@ -39,7 +45,8 @@ impl Arrival {
         let forwarded = |name: &str| if trusted { single(headers, name) } else { None };
         let id = forwarded("x-request-id").and_then(request_id);
         let public_https = config.public_origin.as_ref().is_some_and(|origin| origin.starts_with("https://"));
-        let asked = single(headers, HOST.as_str()).or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
+        let asked =
+            single(headers, HOST.as_str()).or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
         Self {
             id: id.unwrap_or_else(|| RequestId::from_uuid(entropy.uuid(clock.now()))),
             ip: if trusted { client_ip(headers, peer, &config.trusted_proxies) } else { peer },
@@ -60,7 +67,9 @@ impl Arrival {
     pub(super) fn hostname(&self) -> Option<&str> {
         let host = self.host.as_deref()?;
         // In `[::1]:80` the port follows the bracket; `::1` alone is no host.
-        let port = host.rfind(':').filter(|colon| host[*colon..].bytes().skip(1).all(|digit| digit.is_ascii_digit()));
+        let port = host
+            .rfind(':')
+            .filter(|colon| host[*colon..].bytes().skip(1).all(|digit| digit.is_ascii_digit()));
         Some(port.map_or(host, |colon| &host[..colon]))
     }
 }
@@ -78,7 +87,8 @@ fn is_trusted(ip: IpAddr, proxies: &[IpNet]) -> bool {
 
 /// The rightmost hop that is no proxy of ours. What stands left of it was written by a stranger.
 fn client_ip(headers: &HeaderMap, peer: IpAddr, proxies: &[IpNet]) -> IpAddr {
-    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+    let lines: Vec<_> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
     let mut client = peer;
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
         let Some(ip) = hop_ip(hop.trim()) else { break };

@@ -25,7 +25,9 @@ impl Cors {
             return;
         }
         headers.append(VARY, HeaderValue::from_static("origin"));
-        let Some(origin) = single(asked, ORIGIN.as_str()).filter(|origin| self.allows(origin)) else { return };
+        let Some(origin) = single(asked, ORIGIN.as_str()).filter(|origin| self.allows(origin)) else {
+            return;
+        };
         let any = self.origins.iter().any(|allowed| allowed == "*");
         let Ok(origin) = HeaderValue::from_str(if any { "*" } else { origin }) else { return };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -71,7 +73,8 @@ mod tests {
 
     #[test]
     fn others_are_told_nothing() {
-        for origin in ["https://evil.example", "null", "https://a.example.evil.example", "https://A.example"] {
+        for origin in ["https://evil.example", "null", "https://a.example.evil.example", "https://A.example"]
+        {
             let headers = told(&["https://a.example"], true, origin, true);
             assert_eq!(headers.keys().collect::<Vec<_>>(), [VARY], "{origin}");
         }

@@ -42,7 +42,8 @@ impl Gate<'_> {
             let Some(origin) = single(headers, ORIGIN.as_str()) else { return false };
             let config = &self.app.config.http;
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            let own = host.is_some_and(|host| self.arrival.host.as_deref() == Some(normal_host(host).as_str()));
+            let own =
+                host.is_some_and(|host| self.arrival.host.as_deref() == Some(normal_host(host).as_str()));
             let public = config.public_origin.as_deref() == Some(origin);
             // An origin that may send the session was listed by the host; without a session any listed one may write.
             let listed = config.cors.allows(origin) && (config.cors.credentials || proof == Proof::Nothing);

@@ -1,9 +1,9 @@
 //! How a request leaves: the response's headers, errors in the caller's form, one line in the log.
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::Method;
 use tracing::Span;
 
 use super::arrival::Arrival;
@@ -69,7 +69,9 @@ impl Gate<'_> {
 
     fn refusal(&self, to: &Matched, error: &Error) -> Reply {
         match error.kind() {
-            ErrorKind::Internal => tracing::error!(code = error.code(), error = cause(error), "request failed"),
+            ErrorKind::Internal => {
+                tracing::error!(code = error.code(), error = cause(error), "request failed")
+            }
             ErrorKind::Unavailable | ErrorKind::Timeout => {
                 tracing::warn!(code = error.code(), error = cause(error), "request failed");
             }

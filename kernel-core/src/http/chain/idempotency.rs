@@ -60,8 +60,16 @@ impl Key {
         // secrets and all, is a repetition.
         let stranger = (*actor == Actor::Anonymous).then_some(fingerprint);
         let workspace = ctx.grant().map(|grant| grant.workspace().id());
-        let scope =
-            digest(&(workspace, actor.kind(), actor.id(), acting_as, stranger, route.method.as_str(), route.operation, key));
+        let scope = digest(&(
+            workspace,
+            actor.kind(),
+            actor.id(),
+            acting_as,
+            stranger,
+            route.method.as_str(),
+            route.operation,
+            key,
+        ));
         Ok(Some(Self { scope, fingerprint }))
     }
 
@@ -129,9 +137,10 @@ impl Gate<'_> {
 
     fn replay(&self, key: &Key, stored: &StoredAnswer) -> Result<Reply, Error> {
         let secret = self.app.config.keyring.open(&key.context(), &stored.key_id, &stored.body);
-        let secret: Secret = serde_json::from_slice(&secret.map_err(Error::internal)?).map_err(Error::internal)?;
-        let plain: Vec<(String, String)> =
-            Deserialize::deserialize(&stored.headers).map_err(|error: serde_json::Error| Error::internal(error))?;
+        let secret: Secret =
+            serde_json::from_slice(&secret.map_err(Error::internal)?).map_err(Error::internal)?;
+        let plain: Vec<(String, String)> = Deserialize::deserialize(&stored.headers)
+            .map_err(|error: serde_json::Error| Error::internal(error))?;
         let mut headers = HeaderMap::new();
         for (name, value) in plain {
             let name: HeaderName = name.parse().map_err(Error::internal)?;

@@ -31,7 +31,8 @@ impl<'a> Shown<'a> {
             let Some(value) = single(headers, AUTHORIZATION.as_str()) else { return Self::Garbled };
             let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
             if scheme.eq_ignore_ascii_case("bearer") {
-                let sound = (1..=CREDENTIAL_MAX).contains(&token.len()) && token.bytes().all(|c| c.is_ascii_graphic());
+                let sound = (1..=CREDENTIAL_MAX).contains(&token.len())
+                    && token.bytes().all(|c| c.is_ascii_graphic());
                 return if sound { Self::Bearer(token) } else { Self::Garbled };
             }
         }

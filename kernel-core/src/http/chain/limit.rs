@@ -119,7 +119,8 @@ impl Limit {
 impl Standing {
     /// The one that will run out first.
     pub(super) fn tighter(self, other: Option<Self>) -> Self {
-        let share = |standing: &Self| f64::from(standing.remaining) / f64::from(standing.quota.requests.get());
+        let share =
+            |standing: &Self| f64::from(standing.remaining) / f64::from(standing.quota.requests.get());
         match other {
             Some(other) if share(&other) < share(&self) => other,
             _ => self,

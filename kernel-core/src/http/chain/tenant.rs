@@ -26,7 +26,9 @@ impl Gate<'_> {
             Resolution::Path => slug,
             Resolution::Subdomain { base_domain } => self.label(base_domain),
         };
-        slug.filter(|slug| is_slug(slug)).map(|slug| WorkspaceName::Slug(slug.to_owned())).ok_or_else(Error::not_found)
+        slug.filter(|slug| is_slug(slug))
+            .map(|slug| WorkspaceName::Slug(slug.to_owned()))
+            .ok_or_else(Error::not_found)
     }
 
     /// Exactly one label under the base domain, and none that the product keeps for itself.
@@ -43,7 +45,8 @@ impl Gate<'_> {
         }
         let tenants = self.app.tenants.as_ref().ok_or_else(Error::not_found)?;
         let found = tenants.resolve(&ctx, &self.app.db, name).await?;
-        let found = found.filter(|found| found.status != WorkspaceStatus::Deleting).ok_or_else(Error::not_found)?;
+        let found =
+            found.filter(|found| found.status != WorkspaceStatus::Deleting).ok_or_else(Error::not_found)?;
         if let Actor::ApiKey { workspace, .. } = ctx.actor()
             && *workspace != found.id
         {

@@ -55,7 +55,11 @@ impl Owned for GlobalTx {
 impl Gate<'_> {
     pub(super) async fn handle(&self, ctx: &Ctx, route: &Route, incoming: &Incoming) -> Result<Reply, Error> {
         incoming.query()?;
-        let ctx = if route.is_safe() && !matches!(route.handler, Handler::Free(_)) { ctx.reading() } else { ctx.clone() };
+        let ctx = if route.is_safe() && !matches!(route.handler, Handler::Free(_)) {
+            ctx.reading()
+        } else {
+            ctx.clone()
+        };
         let key = Key::of(route, &ctx, &incoming.head, &incoming.body)?;
         match &route.handler {
             Handler::Tenant(handler) => self.transact(handler.as_ref(), &ctx, key.as_ref(), incoming).await,
@@ -83,7 +87,8 @@ impl Gate<'_> {
                     tracing::debug!(reruns, error = %error, "running the transaction again");
                     // A random wait, or the same two meet again.
                     let [jitter] = ctx.entropy().bytes();
-                    tokio::time::sleep(Duration::from_millis(u64::from(reruns * 5) + u64::from(jitter) / 16)).await;
+                    tokio::time::sleep(Duration::from_millis(u64::from(reruns * 5) + u64::from(jitter) / 16))
+                        .await;
                 }
                 outcome => return outcome,
             }

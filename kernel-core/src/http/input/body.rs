@@ -49,7 +49,8 @@ enum Encoding {
 }
 
 pub(crate) fn is_form(headers: &http::HeaderMap) -> bool {
-    content_type(headers).is_some_and(|mime| mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
+    content_type(headers)
+        .is_some_and(|mime| mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
 }
 
 fn content_type(headers: &http::HeaderMap) -> Option<Mime> {
@@ -106,20 +107,21 @@ fn unreadable(path: &str, source: impl std::error::Error + Send + Sync + 'static
 /// For a missing or unknown field serde's path ends at the struct around it and only the text holds the name.
 pub(super) fn reason(path: &str, text: &str) -> (String, &'static str) {
     let parent = path.trim_matches('.');
-    let named = |prefix: &str| {
-        let name = text.strip_prefix(prefix)?.split('`').next()?;
-        // Forms report the unknown field's own path, JSON that of the struct.
-        let inside = parent == name || parent.ends_with(&format!(".{name}"));
-        Some(if inside || parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") })
+    let named = |prefix: &str| text.strip_prefix(prefix)?.split('`').next();
+    let under = |name: &str| if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
+    // A field that is there is usually part of the path already; one that is missing never is.
+    let at = |name: &str| {
+        let known = parent == name || parent.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+        if known { parent.to_owned() } else { under(name) }
     };
-    if let Some(field) = named("missing field `") {
-        return (field, "field.required");
+    if let Some(name) = named("missing field `") {
+        return (under(name), "field.required");
     }
-    if let Some(field) = named("duplicate field `") {
-        return (field, "field.duplicate");
+    if let Some(name) = named("duplicate field `") {
+        return (at(name), "field.duplicate");
     }
-    match named("unknown field `") {
-        Some(field) => (field, "field.unknown"),
-        None => (if parent.is_empty() { "body".to_owned() } else { parent.to_owned() }, "field.unreadable"),
+    if let Some(name) = named("unknown field `") {
+        return (at(name), "field.unknown");
     }
+    (if parent.is_empty() { "body".to_owned() } else { parent.to_owned() }, "field.unreadable")
 }

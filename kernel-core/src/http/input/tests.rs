@@ -32,7 +32,11 @@ struct Two {
     name: String,
 }
 
-fn incoming<I: Input>(request: Request<&'static str>, params: &[(&str, &str)], takes_forms: bool) -> Incoming {
+fn incoming<I: Input>(
+    request: Request<&'static str>,
+    params: &[(&str, &str)],
+    takes_forms: bool,
+) -> Incoming {
     let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let (head, body) = request.into_parts();
     Incoming {
@@ -66,8 +70,14 @@ fn a_refused_body_names_the_field() {
     assert_eq!(refused(r#"{"title": "a", "extra": 1}"#), field("extra", "field.unknown"));
     assert_eq!(refused(r#"{"title": "a", "title": "b"}"#), field("title", "field.duplicate"));
     assert_eq!(refused(r#"{"title": "a", "inner": [{}]}"#), field("inner[0].count", "field.required"));
-    assert_eq!(refused(r#"{"title": "a", "inner": [{"count": -1}]}"#), field("inner[0].count", "field.unreadable"));
-    assert_eq!(refused(r#"{"title": "a", "inner": [{"count": 1, "x": 2}]}"#), field("inner[0].x", "field.unknown"));
+    assert_eq!(
+        refused(r#"{"title": "a", "inner": [{"count": -1}]}"#),
+        field("inner[0].count", "field.unreadable")
+    );
+    assert_eq!(
+        refused(r#"{"title": "a", "inner": [{"count": 1, "x": 2}]}"#),
+        field("inner[0].x", "field.unknown")
+    );
     assert_eq!(refused("[]").0, "invalid");
     let (code, fields) = refused(r#"{"title": "too long", "inner": [{"count": 10}], "note": "long"}"#);
     let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
@@ -88,7 +98,9 @@ fn only_known_types_are_read_and_forms_on_pages_only() {
     for taken in ["application/json", "application/json; charset=utf-8", "application/merge-patch+json"] {
         assert!(posted(taken, good, false).is_ok(), "{taken}");
     }
-    for refused in ["text/plain", "application/jsonx", "application/json; charset=latin1", "nonsense", "text/json"] {
+    for refused in
+        ["text/plain", "application/jsonx", "application/json; charset=latin1", "nonsense", "text/json"]
+    {
         let error = posted(refused, good, true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnsupportedMediaType, "{refused}");
     }
@@ -135,7 +147,10 @@ fn path_values_are_typed_and_a_malformed_one_is_a_missing_thing() {
         let malformed = at::<u32>(&[("id", bad)]).unwrap_err();
         assert_eq!((malformed.code(), malformed.fields().len()), ("not_found", 0), "{bad}");
     }
-    assert_eq!(at::<WorkspaceId>(&[("id", "usr_0192e0c17a2b7c3d8e4f5a6b7c8d9e0f")]).unwrap_err().code(), "not_found");
+    assert_eq!(
+        at::<WorkspaceId>(&[("id", "usr_0192e0c17a2b7c3d8e4f5a6b7c8d9e0f")]).unwrap_err().code(),
+        "not_found"
+    );
 }
 
 #[test]

@@ -56,7 +56,9 @@ fn routes_are_found_under_prefix_and_workspace() {
     assert_eq!(at("PATCH", "/api/v1/w/acme/projects/7"), Some("demo.project.update"));
     assert_eq!(at("HEAD", "/projects"), Some("demo.project.page"));
     assert_eq!(at("GET", "/api/v1/openapi.json"), Some("core.openapi.show"));
-    for missing in ["/projects/", "//projects", "/api/v1/projects/7", "/api/v1/w/acme/projects/", "/w/", "/PROJECTS"] {
+    for missing in
+        ["/projects/", "//projects", "/api/v1/projects/7", "/api/v1/w/acme/projects/", "/w/", "/PROJECTS"]
+    {
         assert_eq!(at("GET", missing), None, "{missing}");
     }
     assert_eq!(found(&table, "PATCH", "/api/v1/w/acme/projects/7").body_limit(), 7);
@@ -88,7 +90,9 @@ fn the_workspace_is_in_the_path_only_when_it_is_resolved_there() {
     let domain = Resolution::Subdomain { base_domain: "example.com".to_owned() };
     for resolution in [Resolution::Header, domain] {
         let config = HttpConfig { resolution, ..HttpConfig::default() };
-        let table = Table::new(vec![tenant(Method::GET, "/projects/{project}", "demo.project.show")], &config, None).unwrap();
+        let table =
+            Table::new(vec![tenant(Method::GET, "/projects/{project}", "demo.project.show")], &config, None)
+                .unwrap();
         assert!(operation(&table, "GET", "/api/v1/projects/7").is_some());
         assert!(operation(&table, "GET", "/api/v1/w/acme/projects/7").is_none());
     }

@@ -25,7 +25,8 @@ pub(super) fn merged(
             break;
         }
     }
-    let renamed: BTreeMap<_, _> = apart.into_iter().map(|name| (name.clone(), format!("{name}Input"))).collect();
+    let renamed: BTreeMap<_, _> =
+        apart.into_iter().map(|name| (name.clone(), format!("{name}Input"))).collect();
     let mut all = outputs.clone();
     for (name, input) in inputs {
         let mut input = input.clone();
@@ -68,7 +69,8 @@ pub(super) fn sorted(value: Value) -> Value {
     match value {
         Value::Array(all) => all.into_iter().map(sorted).collect(),
         Value::Object(fields) => {
-            let fields: BTreeMap<_, _> = fields.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            let fields: BTreeMap<_, _> =
+                fields.into_iter().map(|(key, value)| (key, sorted(value))).collect();
             Value::Object(fields.into_iter().collect())
         }
         other => other,

@@ -65,7 +65,8 @@ fn an_operation_says_what_it_reads_needs_and_answers() {
     );
     assert_eq!(create["responses"]["422"]["$ref"], "#/components/responses/Error");
     let list = &document["paths"]["/api/v1/w/{workspace}/things"]["get"];
-    let names: Vec<_> = list["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        list["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["workspace", "status", "tag", "cursor", "limit"]);
     let show = &document["paths"]["/api/v1/w/{workspace}/things/{thing}"]["get"];
     assert_eq!(show["parameters"][1]["schema"]["type"], "integer");

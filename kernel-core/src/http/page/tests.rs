@@ -103,7 +103,8 @@ fn filters_are_closed_and_sort_both_ways() {
 #[test]
 fn both_orders_of_every_field_are_in_the_schema() {
     let schema = crate::http::schema::for_inputs().into_root_schema_for::<Sort<Field>>();
-    let orders: Vec<_> = schema.get("enum").unwrap().as_array().unwrap().iter().map(|x| x.as_str().unwrap()).collect();
+    let orders: Vec<_> =
+        schema.get("enum").unwrap().as_array().unwrap().iter().map(|x| x.as_str().unwrap()).collect();
     assert_eq!(orders.len(), 4);
     assert!(orders.contains(&"-created_at") && orders.contains(&"name"));
 }

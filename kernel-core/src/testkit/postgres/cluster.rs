@@ -80,14 +80,17 @@ impl Drop for Cluster {
     /// Says good-bye and, if that was the last user, waits until the server is down.
     fn drop(&mut self) {
         let Some(Seat { mut pipe, token }) = self.seat.take() else { return };
+        let server = postmaster(&self.dir);
         let said = pipe.write_all(format!("bye {token}\n").as_bytes()).is_ok();
+        let others_remain = self.dir.join("ack").join(format!("{token}.bye"));
         let until = Instant::now() + STOP_TIMEOUT;
-        while said && Instant::now() < until && !self.dir.join("ack").join(format!("{token}.bye")).exists() {
-            let down = match &mut self.supervisor {
+        while said && Instant::now() < until && !others_remain.exists() {
+            let supervisor_ended = match &mut self.supervisor {
                 Some(supervisor) => supervisor.try_wait().is_ok_and(|status| status.is_some()),
-                None => !self.dir.join("users").exists() && postmaster(&self.dir).is_none(),
+                None => !self.dir.join("users").exists(),
             };
-            if down {
+            // The server removes its lock file shortly before it ends.
+            if supervisor_ended && server.is_none_or(|pid| !runs(pid, &self.dir)) {
                 return;
             }
             std::thread::sleep(POLL);
@@ -312,21 +315,22 @@ fn place(search: &Search, account: Account, installation: &Installation) -> Resu
 
 /// The process id in the data folder's lock file, if that process is its server: ids are given out again.
 fn postmaster(dir: &Path) -> Option<u32> {
+    let lock_file = fs::read_to_string(dir.join("data/postmaster.pid")).ok()?;
+    lock_file.lines().next()?.trim().parse().ok().filter(|&pid| runs(pid, dir))
+}
+
+/// Whether this process is a server on the cluster's data folder.
+fn runs(pid: u32, dir: &Path) -> bool {
     let data = dir.join("data");
-    let pid: u32 =
-        fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()?;
     let command = match fs::read(format!("/proc/{pid}/cmdline")) {
-        Ok(command) => String::from_utf8_lossy(&command).into_owned(),
-        Err(_) if Path::new("/proc/self").exists() => return None,
+        Ok(command) => command,
+        Err(_) if Path::new("/proc/self").exists() => return false,
         Err(_) => {
-            let out = std::process::Command::new("ps")
-                .args(["-o", "args=", "-p", &pid.to_string()])
-                .output()
-                .ok()?;
-            String::from_utf8_lossy(&out.stdout).into_owned()
+            let ps = std::process::Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output();
+            ps.map(|out| out.stdout).unwrap_or_default()
         }
     };
-    command.contains(&*data.to_string_lossy()).then_some(pid)
+    String::from_utf8_lossy(&command).contains(&*data.to_string_lossy())
 }
 
 /// What to try, best first: the same order of text everywhere, and upper and lower case beyond ASCII.
