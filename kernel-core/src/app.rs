@@ -127,6 +127,11 @@ impl App {
         self.shared.jobs.get(kind)
     }
 
+    /// Every registered job, those that react to events included, in no order.
+    pub fn jobs(&self) -> impl Iterator<Item = &JobDef> {
+        self.shared.jobs.values()
+    }
+
     /// Every reaction to an event, in order of registration.
     #[must_use]
     pub fn subscribers(&self) -> &[Subscriber] {

@@ -39,6 +39,16 @@ impl Clock {
         }
     }
 
+    /// The time of a manual clock. `None` for the system's: who compares times of several machines, as a queue's
+    /// leases do, then asks the database for the time instead.
+    #[must_use]
+    pub fn manual_now(&self) -> Option<DateTime<Utc>> {
+        match &self.0 {
+            Source::System => None,
+            Source::Manual(_) => Some(self.now()),
+        }
+    }
+
     /// Moves a manual clock forward. A system clock ignores it.
     pub fn advance(&self, by: TimeDelta) {
         if let Source::Manual(time) = &self.0 {

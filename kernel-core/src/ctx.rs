@@ -98,6 +98,12 @@ impl Ctx {
         self.changed(|shared| shared.read_only = true)
     }
 
+    /// The same context for work that the request of this id caused: its jobs log and audit under that id.
+    #[must_use]
+    pub fn caused_by(&self, request: RequestId) -> Self {
+        self.changed(|shared| shared.request_id = request)
+    }
+
     /// The id of the request.
     #[must_use]
     pub fn request_id(&self) -> RequestId {

@@ -63,7 +63,7 @@ fn core_pillar() -> Pillar {
                 .append_only()
                 .partitioned(),
             Table::tenant("kernel_core", "outbox")
-                .public(&["id", "name", "aggregate_id", "request_id", "created_at", "published_no"])
+                .public(&["id", "seq", "name", "aggregate_id", "request_id", "created_at", "published_no"])
                 .private(&["payload"])
                 .queued(),
             Table::tenant("kernel_core", "idempotency_key")
