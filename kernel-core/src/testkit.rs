@@ -5,6 +5,8 @@ mod database;
 mod kernel;
 mod left_out;
 #[cfg(unix)]
+pub mod pgbouncer;
+#[cfg(unix)]
 pub mod postgres;
 
 pub use database::{DatabaseError, Logins, TestDatabase, server};

@@ -25,26 +25,25 @@
 //! # }
 //! ```
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
-use tokio::time::sleep;
 
 use self::account::Account;
 use self::cluster::Cluster;
 use self::installation::Installation;
+use self::system::step;
 
 pub(in crate::testkit) mod account;
 mod cluster;
 pub(in crate::testkit) mod distribution;
 mod installation;
 mod search;
+pub(in crate::testkit) mod system;
 
 pub use self::search::Search;
 
@@ -192,48 +191,4 @@ async fn connect(options: PgConnectOptions) -> Result<(PgConnectOptions, u32), N
     };
     let version = version.parse().map_err(|_| unreachable(format!("it calls its version {version}")))?;
     Ok((options, version))
-}
-
-/// Takes a lock that other processes hold only for a while; the system frees it when its holder dies.
-async fn lock(path: &Path, progress: Progress<'_>) -> Result<File, NoPostgres> {
-    let what = || step(format!("locking {}", path.display()));
-    let file = File::create(path).map_err(what())?;
-    let mut told = false;
-    // `File::lock` would hold up the whole runtime.
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(what()(error)),
-            Err(TryLockError::WouldBlock) => {}
-        }
-        if !std::mem::replace(&mut told, true) {
-            progress("PostgreSQL: waiting for another process that is bringing it up");
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Runs a command to its end and returns what it printed.
-async fn output(name: &str, command: &mut Command) -> Result<String, NoPostgres> {
-    let failed = |detail: String| NoPostgres::Step { step: name.to_owned(), detail };
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let command = std::mem::replace(command, Command::new(""));
-    let out = tokio::process::Command::from(command).kill_on_drop(true).output().await;
-    let out = out.map_err(|error| failed(error.to_string()))?;
-    if out.status.success() {
-        return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
-    }
-    Err(failed(last_lines(&String::from_utf8_lossy(&out.stderr))))
-}
-
-/// The end of a log, on one line.
-fn last_lines(log: &str) -> String {
-    let lines: Vec<_> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(4)..].join(" / ")
-}
-
-/// Names what was being done when an operation on a file failed.
-fn step(what: impl Into<String>) -> impl FnOnce(io::Error) -> NoPostgres {
-    let what = what.into();
-    move |error| NoPostgres::Step { step: what, detail: error.to_string() }
 }

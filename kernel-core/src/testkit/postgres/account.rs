@@ -7,7 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{NoPostgres, step};
+use super::NoPostgres;
+use super::system::step;
 
 /// Who runs the server: the caller's own account or, under root, one with fewer rights.
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpListener;
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,8 @@ use tokio::time::sleep;
 
 use super::account::Account;
 use super::installation::Installation;
-use super::{NoPostgres, Progress, Search, last_lines, lock, output, step};
+use super::system::{free_port, last_lines, lock, output, random_hex, step};
+use super::{NoPostgres, Progress, Search};
 
 const SUPERUSER: &str = "postgres";
 const SUPERVISE: &str = include_str!("supervise.sh");
@@ -339,16 +339,6 @@ fn locales(major: u32) -> &'static [&'static [&'static str]] {
         17.. => &[&["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]],
         _ => &[&["--locale=C.UTF-8", "--lc-messages=C"], &["--locale=C"]],
     }
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
-fn random_hex(bytes: usize) -> io::Result<String> {
-    let mut random = vec![0; bytes];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use super::account::Account;
 use super::installation::{self, Installation};
-use super::{NoPostgres, Progress, Search, lock, output, step};
+use super::system::{lock, output, step};
+use super::{NoPostgres, Progress, Search};
 
 /// The major version of both packages below.
 const MAJOR: u32 = 18;
