@@ -1,1 +1,15 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod account;
+mod auth;
+mod error;
+pub mod event;
+mod http;
+mod password;
+mod session;
+mod store;
+
+pub use account::{Account, LogIn, NewAccount};
+pub use auth::{Auth, Settings};
+pub use error::Error;
+pub use session::{COOKIE, Opened};

@@ -181,6 +181,7 @@ impl AppBuilder {
             }
             hooks.signup.extend(pillar.hooks.signup);
             hooks.workspace_created.extend(pillar.hooks.workspace_created);
+            hooks.people = hooks.people.or(pillar.hooks.people);
             routes.extend(pillar.routes);
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
             jobs.extend(pillar.jobs.into_iter().chain(reactions).map(|job| (job.kind(), job)));

@@ -329,7 +329,9 @@ pub trait Tx: sealed::Sealed + Send {
 
 pub(crate) mod sealed {
     #[expect(unnameable_types, reason = "a sealed trait is one that nobody else can name")]
-    pub trait Sealed {}
+    pub trait Sealed {
+        fn hooks(&mut self) -> std::sync::Arc<crate::hook::Hooks>;
+    }
 }
 
 /// What the three handles share when their closure ends.

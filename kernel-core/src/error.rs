@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Conflict,
     /// The body is larger than the route takes.
     TooLarge,
+    /// The body did not arrive in time.
+    TooSlow,
     /// The body is of a type that the route does not read.
     UnsupportedMediaType,
     /// It can be read, but breaks a rule; `fields` says which.

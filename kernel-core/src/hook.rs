@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::db::sealed::Sealed;
 use crate::db::{GlobalTx, TenantTx, Tx};
 use crate::error::Error;
 use crate::id::{UserId, WorkspaceId};
+use crate::seam::{People, Person};
 
 /// Someone has just signed up, by whatever way.
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ pub trait Hook<X: Tx, E>: Send + Sync {
 pub struct Hooks {
     pub(crate) signup: Vec<Arc<dyn Hook<GlobalTx, SignUp>>>,
     pub(crate) workspace_created: Vec<Arc<dyn Hook<TenantTx, WorkspaceCreated>>>,
+    pub(crate) people: Option<Arc<dyn People>>,
 }
 
 impl fmt::Debug for Hooks {
@@ -58,7 +61,7 @@ impl fmt::Debug for Hooks {
 /// # Errors
 /// The first hook's error; the caller must let it undo the transaction.
 pub async fn signed_up(tx: &mut GlobalTx, event: &SignUp) -> Result<(), Error> {
-    for hook in &tx.hooks().signup {
+    for hook in &Sealed::hooks(tx).signup {
         hook.run(tx, event).await?;
     }
     Ok(())
@@ -69,8 +72,18 @@ pub async fn signed_up(tx: &mut GlobalTx, event: &SignUp) -> Result<(), Error> {
 /// # Errors
 /// The first hook's error; the caller must let it undo the transaction.
 pub async fn workspace_created(tx: &mut TenantTx, event: &WorkspaceCreated) -> Result<(), Error> {
-    for hook in &tx.hooks().workspace_created {
+    for hook in &Sealed::hooks(tx).workspace_created {
         hook.run(tx, event).await?;
     }
     Ok(())
+}
+
+/// The names of people, from inside any transaction; at most 500 at a time. Without a pillar that knows people, nobody.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn people(tx: &mut impl Tx, ids: &[UserId]) -> Result<Vec<Person>, Error> {
+    let Some(people) = Sealed::hooks(tx).people.clone() else { return Ok(Vec::new()) };
+    let ids = &ids[..ids.len().min(500)];
+    if ids.is_empty() { Ok(Vec::new()) } else { people.people(tx.conn(), ids).await }
 }

@@ -4,6 +4,7 @@
 //! [`App::call`](crate::App::call) and translates the [`Reply`]. It knows no endpoint.
 
 mod accept;
+pub mod adapter;
 mod chain;
 mod config;
 mod cookie;
@@ -20,8 +21,8 @@ mod schema;
 mod security;
 
 pub use chain::{Limits, Peer};
-pub use config::{BODY_LIMIT, Cors, Environment, HttpConfig, Quota, Quotas, Resolution};
-pub use cookie::SetCookie;
+pub use config::{BODY_LIMIT, Cors, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
+pub use cookie::{SetCookie, value as cookie_value};
 pub use handler::{Call, TxFn};
 pub use input::{Body, Head, Incoming, Input, Patch, Path, Query};
 pub use matcher::{Matched, Table};

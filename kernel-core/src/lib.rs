@@ -39,6 +39,7 @@ pub use db::{
 pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, Fault};
 pub use event::{Event, EventId, publish};
+pub use hook::people;
 pub use id::{Id, MalformedId, Noun, UserId, UserNoun, WorkspaceId};
 pub use job::{Job, JobDef, JobId, Subscriber};
 pub use message::Messages;

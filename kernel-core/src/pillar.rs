@@ -9,7 +9,7 @@ use crate::http::Route;
 use crate::job::{JobDef, Subscriber};
 use crate::migration::Migrations;
 use crate::role::{Feature, Permission};
-use crate::seam::{Auth, Entitlements, TenantResolver};
+use crate::seam::{Auth, Entitlements, People, TenantResolver};
 use crate::table::{Function, Table};
 
 /// A part of a product: the kernel's own pillars and the product's domain are made of the same fields.
@@ -145,6 +145,13 @@ impl Pillar {
     #[must_use]
     pub fn provides_auth(mut self, auth: Arc<dyn Auth>) -> Self {
         self.provides.auth = Some(auth);
+        self
+    }
+
+    /// Provides the seam that knows people's names.
+    #[must_use]
+    pub fn provides_people(mut self, people: Arc<dyn People>) -> Self {
+        self.hooks.people = Some(people);
         self
     }
 

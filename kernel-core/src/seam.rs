@@ -1,12 +1,13 @@
 //! Where a host chooses the implementation: object-safe traits, provided by pillars or by the host.
 
 use async_trait::async_trait;
+use sqlx::PgConnection;
 
 use crate::actor::Actor;
 use crate::ctx::Ctx;
 use crate::db::Db;
 use crate::error::Error;
-use crate::id::WorkspaceId;
+use crate::id::{UserId, WorkspaceId};
 use crate::role::{Feature, Role};
 use crate::workspace::{Workspace, WorkspaceStatus};
 
@@ -53,6 +54,27 @@ pub trait Auth: Send + Sync {
         db: &Db,
         credential: Credential<'_>,
     ) -> Result<Option<Principal>, Error>;
+}
+
+/// Someone, as others see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The user.
+    pub id: UserId,
+    /// The name that they gave.
+    pub name: String,
+    /// Their address. Show it to those who may know it only.
+    pub email: String,
+}
+
+/// Knows people's names. [`people`](crate::people) asks it from inside any transaction.
+#[async_trait]
+pub trait People: Send + Sync {
+    /// Those of `ids` who exist, in any order.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    async fn people(&self, conn: &mut PgConnection, ids: &[UserId]) -> Result<Vec<Person>, Error>;
 }
 
 /// How a request names its workspace.

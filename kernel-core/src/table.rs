@@ -74,6 +74,7 @@ pub struct Table {
     append_only: bool,
     partitioned: bool,
     columns: Vec<Column>,
+    unique_across: Vec<&'static str>,
 }
 
 impl Table {
@@ -91,7 +92,16 @@ impl Table {
     }
 
     fn new(schema: &'static str, name: &'static str, scope: Scope, columns: Vec<Column>) -> Self {
-        Self { schema, name, scope, reach: Reach::Own, append_only: false, partitioned: false, columns }
+        Self {
+            schema,
+            name,
+            scope,
+            reach: Reach::Own,
+            append_only: false,
+            partitioned: false,
+            columns,
+            unique_across: Vec::new(),
+        }
     }
 
     /// Columns that anyone may see.
@@ -137,6 +147,13 @@ impl Table {
         self
     }
 
+    /// A unique key that spans workspaces, and why it may tell one workspace about another's value.
+    #[must_use]
+    pub fn unique_across(mut self, constraint: &'static str, _reason: &'static str) -> Self {
+        self.unique_across.push(constraint);
+        self
+    }
+
     /// Definer functions owned by the resolver role read rows before a workspace is known.
     #[must_use]
     pub fn resolved(mut self) -> Self {
@@ -177,6 +194,10 @@ impl Table {
 
     pub(crate) fn reach(&self) -> Reach {
         self.reach
+    }
+
+    pub(crate) fn may_span(&self, constraint: &str) -> bool {
+        self.unique_across.contains(&constraint)
     }
 
     pub(crate) fn is_append_only(&self) -> bool {

@@ -1,1 +1,17 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod event;
+mod http;
+mod membership;
+pub mod permission;
+mod slug;
+mod store;
+mod tenancy;
+mod workspace;
+
+pub use error::Error;
+pub use membership::{ChangeRole, Member};
+pub use slug::{RESERVED, Slug, UnusableSlug};
+pub use tenancy::Tenancy;
+pub use workspace::{EditWorkspace, MyWorkspace, NewWorkspace, Workspace};

@@ -160,6 +160,7 @@ fn seams(pillars: &[Pillar], problems: &mut Vec<Problem>) {
     };
     let auth = provided("Auth", |pillar| pillar.provides.auth.is_some());
     let tenants = provided("TenantResolver", |pillar| pillar.provides.tenants.is_some());
+    provided("People", |pillar| pillar.hooks.people.is_some());
     provided("Entitlements", |pillar| pillar.provides.entitlements.is_some());
     let runner = provided("a job runner", |pillar| pillar.provides.runner);
 

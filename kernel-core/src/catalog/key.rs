@@ -13,7 +13,8 @@ pub(super) fn audit(tables: &[Table], keys: &[KeyRow], findings: &mut Findings) 
             if !own.iter().any(|key| key.kind == "p" && leads(&key.columns)) {
                 findings.add(name_of(table), "the primary key does not lead with workspace_id", "PRIMARY KEY (workspace_id, id)");
             }
-            for key in own.iter().filter(|key| key.kind == "u" && !leads(&key.columns)) {
+            let spans = |key: &&&KeyRow| key.kind == "u" && !leads(&key.columns) && !table.may_span(&key.name);
+            for key in own.iter().filter(spans) {
                 let problem = format!("unique key {} does not lead with workspace_id", key.name);
                 findings.add(name_of(table), problem, "UNIQUE (workspace_id, …)");
             }

@@ -62,10 +62,6 @@ impl GlobalTx {
         self.open().after_commit.push(Box::new(work));
     }
 
-    pub(crate) fn hooks(&mut self) -> Arc<Hooks> {
-        self.open().hooks.clone()
-    }
-
     pub(crate) async fn commit(self) -> Result<(), DbError> {
         self.open.ok_or(DbError::Abandoned)?.commit().await
     }
@@ -98,7 +94,11 @@ impl Settle for GlobalTx {
     }
 }
 
-impl Sealed for GlobalTx {}
+impl Sealed for GlobalTx {
+    fn hooks(&mut self) -> Arc<Hooks> {
+        self.open().hooks.clone()
+    }
+}
 
 impl Tx for GlobalTx {
     fn ctx(&self) -> &Ctx {

@@ -1,11 +1,14 @@
 //! Staff work across workspaces: another login, a reason, and an audit row that is there before the work starts.
 
+use std::sync::Arc;
+
 use sqlx::PgConnection;
 
 use super::begin::Open;
 use super::{Db, DbError, Settle, TenantTx, Tx, sealed::Sealed, settle};
 use crate::audit::{AuditEntry, audit};
 use crate::ctx::Ctx;
+use crate::hook::Hooks;
 use crate::id::WorkspaceId;
 use crate::store;
 
@@ -101,7 +104,11 @@ impl Settle for OperatorTx {
     }
 }
 
-impl Sealed for OperatorTx {}
+impl Sealed for OperatorTx {
+    fn hooks(&mut self) -> Arc<Hooks> {
+        self.open.as_mut().expect("the connection is back before `enter` returns").hooks.clone()
+    }
+}
 
 impl Tx for OperatorTx {
     fn ctx(&self) -> &Ctx {

@@ -52,10 +52,6 @@ impl TenantTx {
         self.open.after_commit.push(Box::new(work));
     }
 
-    pub(crate) fn hooks(&self) -> Arc<Hooks> {
-        self.open.hooks.clone()
-    }
-
     pub(crate) async fn commit(self) -> Result<(), DbError> {
         self.open.commit().await
     }
@@ -75,7 +71,11 @@ impl Settle for TenantTx {
     }
 }
 
-impl Sealed for TenantTx {}
+impl Sealed for TenantTx {
+    fn hooks(&mut self) -> Arc<Hooks> {
+        self.open.hooks.clone()
+    }
+}
 
 impl Tx for TenantTx {
     fn ctx(&self) -> &Ctx {

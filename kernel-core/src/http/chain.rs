@@ -27,13 +27,14 @@ use tracing::Instrument;
 use crate::app::{App, Shared};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind};
-use crate::http::Resolution;
+use crate::http::adapter::opens_socket;
 use crate::http::input::Incoming;
 use crate::http::matcher::{Matched, Target};
 use crate::http::page::CursorSeal;
 use crate::http::problem;
 use crate::http::reply::{Reply, Shutdown};
 use crate::http::route::{Access, RateClass, Route};
+use crate::http::{Resolution, Timeouts};
 
 use arrival::Arrival;
 use csrf::Proof;
@@ -102,6 +103,19 @@ impl App {
     pub fn finish(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, headers: &mut HeaderMap) {
         let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
         Gate { app: &self.shared, head, arrival: &arrival }.dress(None, &Notes::default(), headers);
+    }
+
+    /// The finished reply that tells the caller of a host's own handler about an error.
+    pub fn refusal(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, error: Error) -> Reply {
+        let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
+        let notes = Notes { ctx: Some(ctx.clone()), standing: None };
+        Gate { app: &self.shared, head, arrival: &arrival }.depart(&self.find(head), &notes, Err(error))
+    }
+
+    /// How long the server waits for slow clients.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.shared.config.http.timeouts
     }
 
     /// The OpenAPI 3.1 document of the API.
@@ -199,7 +213,11 @@ impl Gate<'_> {
             reading: route.reading.clone(),
             seal: CursorSeal::new(self.app.config.keyring.clone(), format!("{}\n{place:?}", route.operation)),
         };
-        self.handle(&ctx, route, &incoming).await
+        let reply = self.handle(&ctx, route, &incoming).await?;
+        if matches!(reply, Reply::Socket(_)) && !opens_socket(head) {
+            return Err(Error::new(ErrorKind::Malformed, "websocket_expected"));
+        }
+        Ok(reply)
     }
 
     /// Rate limit by address, authentication, tenant, rate limit by actor and workspace.
@@ -220,7 +238,7 @@ impl Gate<'_> {
         let proved = identified.as_ref().is_ok_and(|(ctx, _)| ctx.actor().id().is_some());
         if !proved && shown != Shown::Nothing {
             // Guessing credentials costs what asking without one costs.
-            self.spend(&self.app.limits.anonymous, Subject::address(self.arrival.ip), notes)?;
+            notes.spend(&self.app.limits.anonymous, &Subject::address(self.arrival.ip))?;
         }
         let (mut ctx, by_cookie) = identified?;
         let proof = match (proved, by_cookie) {
@@ -263,10 +281,10 @@ impl Gate<'_> {
     fn limit_address(&self, class: RateClass, shown: Shown<'_>, notes: &mut Notes) -> Result<(), Error> {
         let (limits, subject) = (&self.app.limits, Subject::address(self.arrival.ip));
         let first = if shown == Shown::Nothing { &limits.anonymous } else { &limits.address };
-        self.spend(first, subject.clone(), notes)?;
+        notes.spend(first, &subject)?;
         match class {
-            RateClass::Auth => self.spend(&limits.auth, subject, notes),
-            RateClass::Heavy if shown == Shown::Nothing => self.spend(&limits.heavy, subject, notes),
+            RateClass::Auth => notes.spend(&limits.auth, &subject),
+            RateClass::Heavy if shown == Shown::Nothing => notes.spend(&limits.heavy, &subject),
             RateClass::Default | RateClass::Heavy => Ok(()),
         }
     }
@@ -276,27 +294,23 @@ impl Gate<'_> {
         let Some(actor) = ctx.actor().id() else { return Ok(()) };
         // From here on the address's ceiling is of no interest to the caller.
         notes.standing = None;
-        self.spend(&limits.actor, Subject::Actor(actor), notes)?;
+        notes.spend(&limits.actor, &Subject::Actor(actor))?;
         let workspace = ctx.grant().map(|grant| Subject::Workspace(grant.workspace().id().uuid()));
         if let Some(workspace) = &workspace {
-            self.spend(&limits.workspace, workspace.clone(), notes)?;
+            notes.spend(&limits.workspace, workspace)?;
         }
         if class == RateClass::Heavy {
-            self.spend(&limits.heavy, workspace.unwrap_or(Subject::Actor(actor)), notes)?;
+            notes.spend(&limits.heavy, &workspace.unwrap_or(Subject::Actor(actor)))?;
         }
         Ok(())
     }
+}
 
-    fn spend(&self, limit: &Limit, subject: Subject, notes: &mut Notes) -> Result<(), Error> {
-        match limit.spend(subject) {
-            Ok(standing) => {
-                notes.standing = Some(standing.tighter(notes.standing));
-                Ok(())
-            }
-            Err((error, standing)) => {
-                notes.standing = Some(standing);
-                Err(error)
-            }
-        }
+impl Notes {
+    /// Spends a quota and remembers the tightest one for the headers.
+    fn spend(&mut self, limit: &Limit, subject: &Subject) -> Result<(), Error> {
+        let (standing, outcome) = limit.spend(subject);
+        self.standing = Some(standing.tighter(self.standing));
+        outcome
     }
 }

@@ -63,7 +63,7 @@ impl Quota {
             Some(requests) => requests,
             None => NonZeroU32::MIN,
         };
-        Self { requests, window: Duration::from_secs(60) }
+        Self { requests, window: Duration::from_mins(1) }
     }
 }
 
@@ -101,6 +101,23 @@ impl Default for Quotas {
     }
 }
 
+/// How long a server waits for slow clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a request's head, from the first byte or the end of the answer before it.
+    pub head: Duration,
+    /// For a request's body, from the end of its head.
+    pub body: Duration,
+    /// For open connections, once the server is told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), body: Duration::from_secs(30), drain: Duration::from_secs(20) }
+    }
+}
+
 /// How requests are served.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -126,6 +143,8 @@ pub struct HttpConfig {
     pub quotas: Quotas,
     /// What a body may weigh unless the route says otherwise.
     pub body_limit: usize,
+    /// How long a server waits for slow clients.
+    pub timeouts: Timeouts,
     /// How long a stored answer to an `Idempotency-Key` is repeated.
     pub idempotency_ttl: Duration,
     /// What pages may load and from where.
@@ -152,7 +171,8 @@ impl Default for HttpConfig {
             trusted_proxies: Vec::new(),
             quotas: Quotas::default(),
             body_limit: BODY_LIMIT,
-            idempotency_ttl: Duration::from_secs(24 * 60 * 60),
+            timeouts: Timeouts::default(),
+            idempotency_ttl: Duration::from_hours(24),
             csp: Csp::default(),
             error_page: ErrorPage::default(),
             sign_in_page: None,
@@ -193,7 +213,8 @@ impl HttpConfig {
         if all.iter().any(|quota| quota.window / quota.requests.get() < Duration::from_millis(1)) {
             problems.push("http: a quota allows more than a thousand requests a second".to_owned());
         }
-        if quotas.subjects == 0 || self.body_limit == 0 {
+        let no_time = self.timeouts.head.is_zero() || self.timeouts.body.is_zero();
+        if quotas.subjects == 0 || self.body_limit == 0 || no_time {
             problems.push("http: a limit of nothing would refuse every request".to_owned());
         }
         problems

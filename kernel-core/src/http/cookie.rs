@@ -51,14 +51,14 @@ impl SetCookie {
         }
         let mut text = format!("{}={}; Path=/; Secure; HttpOnly; SameSite=Lax", self.name, self.value);
         if let Some(max_age) = self.max_age {
-            text.push_str(&format!("; Max-Age={}", max_age.as_secs()));
+            text = format!("{text}; Max-Age={}", max_age.as_secs());
         }
         HeaderValue::try_from(text).map_err(Error::internal)
     }
 }
 
 /// The value of a cookie. A name that comes twice with different values has none: somebody planted one of them.
-pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut values = lines
         .flat_map(|line| line.split(';'))
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_cookie_has_all_its_attributes() {
-        let cookie = SetCookie::session("__Host-s", "v").lasting(Duration::from_secs(60)).header().unwrap();
+        let cookie = SetCookie::session("__Host-s", "v").lasting(Duration::from_mins(1)).header().unwrap();
         assert_eq!(cookie, "__Host-s=v; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=60");
         assert!(SetCookie::session("__Host-s", "v; Domain=evil").header().is_err());
         assert!(SetCookie::session("s", "v").header().is_err());

@@ -4,8 +4,7 @@ mod body;
 mod patch;
 mod text;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -64,14 +63,14 @@ impl Incoming {
 
     /// The query's parameters in order, decoded. A name that the handler does not read is refused, and so is one
     /// given twice. Checked for every request: a parameter that is silently ignored misleads its sender.
-    pub(crate) fn query(&self) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Error> {
+    pub(crate) fn query(&self) -> Result<Vec<text::Pair<'_>>, Error> {
         let pairs = text::pairs(self.head.uri.query().unwrap_or_default().as_bytes())?;
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for (name, _) in &pairs {
             let Some(many) = self.reading.query.get(name.as_ref()) else {
                 return Err(Error::new(ErrorKind::Malformed, "unknown_parameter").arg("parameter", name));
             };
-            if seen.insert(name.clone(), ()).is_some() && !many {
+            if !seen.insert(name.clone()) && !many {
                 return Err(Error::new(ErrorKind::Malformed, "duplicate_parameter").arg("parameter", name));
             }
         }

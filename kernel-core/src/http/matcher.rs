@@ -102,7 +102,7 @@ impl Table {
         routes.push(document.route());
         let mut problems = Vec::new();
         let mut operations = BTreeMap::new();
-        let (mut router, mut places) = (matchit::Router::new(), Vec::<Place>::new());
+        let (mut paths, mut places) = (matchit::Router::new(), Vec::<Place>::new());
         let mut by_template = BTreeMap::<String, usize>::new();
         let routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
         for route in &routes {
@@ -119,7 +119,7 @@ impl Table {
                 problems.push(format!("{other:?} and {route:?} are both {} {template}", route.method));
             }
             if methods.is_empty()
-                && let Err(error) = router.insert(template.clone(), index)
+                && let Err(error) = paths.insert(template.clone(), index)
             {
                 problems.push(format!("{route:?} cannot be told from another route at {template}: {error}"));
             }
@@ -128,7 +128,7 @@ impl Table {
         let security = SecurityHeaders::new(&config.csp);
         match security {
             Some(security) if problems.is_empty() => Ok(Self {
-                router,
+                router: paths,
                 places,
                 routes,
                 document,

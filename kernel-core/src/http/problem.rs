@@ -30,6 +30,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::TooSlow => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -85,10 +86,9 @@ impl Default for ErrorPage {
 }
 
 fn plain_page(view: &ErrorView<'_>) -> String {
-    let mut fields = String::new();
-    for (name, message) in view.fields {
-        fields.push_str(&format!("<li>{}: {}</li>", escaped(name), escaped(message)));
-    }
+    let fields =
+        view.fields.iter().map(|(name, text)| format!("<li>{}: {}</li>", escaped(name), escaped(text)));
+    let fields: String = fields.collect();
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{status}</title></head><body><main>\
          <h1>{message}</h1><ul>{fields}</ul><p>{code} · {id}</p></main></body></html>",

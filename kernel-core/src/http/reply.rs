@@ -1,6 +1,7 @@
 //! What goes back: a whole response, a stream of bytes, or a socket.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -99,6 +100,12 @@ impl Reply {
             Self::Stream(response) => {
                 let begun = shutdown.clone();
                 Self::Stream(response.map(|body| -> BytesStream {
+                    let body = AssertUnwindSafe(body).catch_unwind().map(|piece| {
+                        piece.unwrap_or_else(|_| {
+                            tracing::error!("the body of a response panicked");
+                            Err("the body panicked".into())
+                        })
+                    });
                     Box::pin(body.take_until(async move { begun.begun().await }))
                 }))
             }

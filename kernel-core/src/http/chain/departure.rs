@@ -70,7 +70,7 @@ impl Gate<'_> {
     fn refusal(&self, to: &Matched, error: &Error) -> Reply {
         match error.kind() {
             ErrorKind::Internal => {
-                tracing::error!(code = error.code(), error = cause(error), "request failed")
+                tracing::error!(code = error.code(), error = cause(error), "request failed");
             }
             ErrorKind::Unavailable | ErrorKind::Timeout => {
                 tracing::warn!(code = error.code(), error = cause(error), "request failed");

@@ -98,19 +98,19 @@ impl Limit {
         Self { name, quota, limiter }
     }
 
-    /// Spends one request of the subject's quota, or says how long to wait.
-    pub(super) fn spend(&self, subject: Subject) -> Result<Standing, (Error, Standing)> {
+    /// Spends one request of the subject's quota, and says where the subject then stands.
+    pub(super) fn spend(&self, subject: &Subject) -> (Standing, Result<(), Error>) {
         let standing = |remaining: u32| {
             let each = self.quota.window / self.quota.requests.get();
             let reset = each * (self.quota.requests.get() - remaining.min(self.quota.requests.get()));
             Standing { name: self.name, quota: self.quota, remaining, reset }
         };
-        match self.limiter.check_key(&subject) {
-            Ok(state) => Ok(standing(state.remaining_burst_capacity())),
+        match self.limiter.check_key(subject) {
+            Ok(state) => (standing(state.remaining_burst_capacity()), Ok(())),
             Err(until) => {
                 let wait = until.wait_time_from(self.limiter.clock().now());
                 let error = Error::new(ErrorKind::RateLimited, "rate_limited").retry_after(wait);
-                Err((error, standing(0)))
+                (standing(0), Err(error))
             }
         }
     }

@@ -61,9 +61,10 @@ impl Gate<'_> {
     pub(super) async fn allow(&self, ctx: &Ctx, route: &Route) -> Result<(), Error> {
         let forbidden = |code| Err(Error::new(ErrorKind::Forbidden, code));
         match (route.access, ctx.actor()) {
-            (Access::Public, _) | (Access::Staff, Actor::Staff { .. }) => {}
+            (Access::Public, _)
+            | (Access::SignedIn, Actor::Staff { .. } | Actor::User { .. })
+            | (Access::Staff, Actor::Staff { .. }) => {}
             (_, Actor::Anonymous) => return Err(Error::unauthenticated()),
-            (Access::SignedIn, Actor::Staff { .. } | Actor::User { .. }) => {}
             (Access::SignedIn, _) => return forbidden("people_only"),
             (Access::Staff, _) => return forbidden("staff_only"),
             (Access::Member(permission), _) => ctx.require(permission)?,

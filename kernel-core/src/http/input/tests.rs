@@ -26,6 +26,12 @@ struct Inner {
     count: u32,
 }
 
+#[derive(Debug, Deserialize)]
+struct Careless {
+    #[expect(dead_code, reason = "reading it fails")]
+    note: Patch<String>,
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Two {
     project: u32,
@@ -121,11 +127,6 @@ fn a_patch_tells_absent_from_null() {
     assert_eq!(Patch::Null.over(Some(1)), None);
     assert_eq!(Patch::Absent.over(Some(1)), Some(1));
 
-    #[derive(Debug, Deserialize)]
-    struct Careless {
-        #[expect(dead_code, reason = "reading it fails")]
-        note: Patch<String>,
-    }
     // Without `default` a field that is left out is an error, never a null that clears it.
     assert!(serde_json::from_str::<Careless>("{}").is_err());
 }

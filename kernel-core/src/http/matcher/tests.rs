@@ -8,11 +8,11 @@ use crate::role::{Permission, Role};
 
 const READ: Permission = Permission::__declare("demo.read", Role::Viewer);
 
-async fn nothing(_: (), _: Call, (): ()) -> Result<NoContent, Error> {
+async fn nothing((): (), _: Call, (): ()) -> Result<NoContent, Error> {
     Ok(NoContent)
 }
 
-async fn one(_: (), _: &mut TenantTx, Path(name): Path<String>) -> Result<Json<String>, Error> {
+async fn one((): (), _: &mut TenantTx, Path(name): Path<String>) -> Result<Json<String>, Error> {
     Ok(Json(name))
 }
 

@@ -28,16 +28,16 @@ struct Filter {
     tag: Vec<String>,
 }
 
-async fn create(_: (), _: &mut TenantTx, Body(thing): Body<Thing>) -> Result<Created<Thing>, Error> {
+async fn create((): (), _: &mut TenantTx, Body(thing): Body<Thing>) -> Result<Created<Thing>, Error> {
     Ok(Created(thing))
 }
 
-async fn list(_: (), _: &mut TenantTx, list: Paged<Filter>) -> Result<Items<Thing>, Error> {
+async fn list((): (), _: &mut TenantTx, list: Paged<Filter>) -> Result<Items<Thing>, Error> {
     let wanted = list.filter.tag.len() + usize::from(list.filter.status.is_some());
     Ok(list.page.items(Vec::with_capacity(wanted), |thing: &Thing| thing.count))
 }
 
-async fn show(_: (), _: &mut TenantTx, Path(_): Path<u32>) -> Result<Reply, Error> {
+async fn show((): (), _: &mut TenantTx, Path(_): Path<u32>) -> Result<Reply, Error> {
     Ok(Reply::bytes("text/plain", ""))
 }
 

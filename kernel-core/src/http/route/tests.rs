@@ -27,36 +27,36 @@ struct Two {
     number: u32,
 }
 
-async fn create(_: (), _: &mut TenantTx, Body(new): Body<Closed>) -> Result<Json<String>, Error> {
+async fn create((): (), _: &mut TenantTx, Body(new): Body<Closed>) -> Result<Json<String>, Error> {
     Ok(Json(new.name))
 }
 
-async fn create_open(_: (), _: &mut TenantTx, Body(new): Body<Open>) -> Result<Json<String>, Error> {
+async fn create_open((): (), _: &mut TenantTx, Body(new): Body<Open>) -> Result<Json<String>, Error> {
     Ok(Json(new.name))
 }
 
-async fn search_open(_: (), _: &mut TenantTx, Query(new): Query<Open>) -> Result<Json<String>, Error> {
+async fn search_open((): (), _: &mut TenantTx, Query(new): Query<Open>) -> Result<Json<String>, Error> {
     Ok(Json(new.name))
 }
 
-async fn show(_: (), _: &mut TenantTx, Path(id): Path<u32>) -> Result<Json<u32>, Error> {
+async fn show((): (), _: &mut TenantTx, Path(id): Path<u32>) -> Result<Json<u32>, Error> {
     Ok(Json(id))
 }
 
-async fn show_two(_: (), _: &mut TenantTx, Path(two): Path<Two>) -> Result<Json<u32>, Error> {
+async fn show_two((): (), _: &mut TenantTx, Path(two): Path<Two>) -> Result<Json<u32>, Error> {
     Ok(Json(two.project + two.number))
 }
 
-async fn global(_: (), _: &mut GlobalTx, (): ()) -> Result<NoContent, Error> {
+async fn global((): (), _: &mut GlobalTx, (): ()) -> Result<NoContent, Error> {
     Ok(NoContent)
 }
 
-async fn free(_: (), _: Call, (): ()) -> Result<NoContent, Error> {
+async fn free((): (), _: Call, (): ()) -> Result<NoContent, Error> {
     Ok(NoContent)
 }
 
 async fn three(
-    _: (),
+    (): (),
     _: &mut TenantTx,
     (Path(id), Query(_), Body(_)): (Path<u32>, Query<Closed>, Body<Closed>),
 ) -> Result<Json<u32>, Error> {

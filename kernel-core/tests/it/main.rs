@@ -1,0 +1,7 @@
+//! The core against a real PostgreSQL.
+#![cfg(feature = "testkit")]
+
+mod build;
+mod handle;
+mod migration;
+mod shop;

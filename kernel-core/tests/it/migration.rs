@@ -1,0 +1,54 @@
+use kernel_core::testkit::{Logins, TestKernel, roles, server};
+use kernel_core::{App, Db, migration::MigrationPlan};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::shop;
+
+fn plan(logins: &Logins) -> MigrationPlan {
+    let db = Db::new(&logins.config()).unwrap();
+    App::builder(db, kernel_core::testkit::config()).with(shop::pillar()).plan()
+}
+
+#[tokio::test]
+async fn running_twice_changes_nothing_and_the_hosts_ledger_stays_its_own() {
+    let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
+    let mut admin = kernel.admin().await;
+    admin.execute("CREATE TABLE public._sqlx_migrations (version bigint PRIMARY KEY)").await.unwrap();
+    admin.execute("INSERT INTO public._sqlx_migrations VALUES (20200101000000)").await.unwrap();
+    let ledger = "SELECT array_agg(version ORDER BY version) FROM shop.migration";
+    let before: Vec<i64> = sqlx::query_scalar(ledger).fetch_one(&mut admin).await.unwrap();
+
+    let logins = kernel.database.logins();
+    let mut migrate = PgConnection::connect(&logins.of(&roles().migrate)).await.unwrap();
+    kernel.app.plan().run(&mut migrate).await.unwrap();
+
+    let after: Vec<i64> = sqlx::query_scalar(ledger).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(before, after);
+    let host: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM public._sqlx_migrations").fetch_all(&mut admin).await.unwrap();
+    assert_eq!(host, [20_200_101_000_000]);
+    assert!(kernel.app.plan().verify(&mut admin).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_exported_files_make_the_same_database() {
+    let server = server().await.unwrap();
+    let name = format!("kernel_test_export_{}", std::process::id());
+    let logins = Logins::new(server.options(), &name, &roles());
+    let mut admin = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    let plan = plan(&logins);
+    // The roles and their passwords come with any test database.
+    drop(TestKernel::start(|app| app.with(shop::pillar())).await);
+
+    let mut owner = PgConnection::connect(&logins.admin()).await.unwrap();
+    owner.execute(AssertSqlSafe(plan.bootstrap(&name))).await.unwrap();
+    let mut migrate = PgConnection::connect(&logins.of(&roles().migrate)).await.unwrap();
+    for file in plan.export() {
+        migrate.execute(AssertSqlSafe(file.sql)).await.unwrap_or_else(|error| panic!("{}: {error}", file.name));
+    }
+    assert_eq!(plan.verify(&mut migrate).await.unwrap(), []);
+    migrate.close().await.unwrap();
+    owner.close().await.unwrap();
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+}

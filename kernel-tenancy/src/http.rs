@@ -1,0 +1,73 @@
+//! The pillar's routes.
+
+use http::Method;
+use kernel_core::http::{
+    Access, Body, Created, Items, Json, NoContent, Paged, Path, Route, Unfiltered,
+};
+use kernel_core::{Error, GlobalTx, TenantTx, Tx, UserId};
+
+use crate::membership::{ChangeRole, Member};
+use crate::permission::{MEMBER_READ, MEMBER_UPDATE, WORKSPACE_READ, WORKSPACE_UPDATE};
+use crate::tenancy::Tenancy;
+use crate::workspace::{EditWorkspace, MyWorkspace, NewWorkspace, Workspace};
+
+pub(crate) fn routes(tenancy: Tenancy) -> Vec<Route> {
+    let signed_in = Access::SignedIn;
+    vec![
+        Route::global(Method::GET, "/workspaces", "tenancy.workspace.list", signed_in, tenancy, list)
+            .summary("The workspaces that I belong to"),
+        Route::global(Method::POST, "/workspaces", "tenancy.workspace.create", signed_in, tenancy, create)
+            .summary("Founds a workspace"),
+        Route::tenant(Method::GET, "/workspace", "tenancy.workspace.show", WORKSPACE_READ, tenancy, show)
+            .summary("The workspace"),
+        Route::tenant(Method::PATCH, "/workspace", "tenancy.workspace.update", WORKSPACE_UPDATE, tenancy, rename)
+            .summary("Renames the workspace"),
+        Route::tenant(Method::GET, "/members", "tenancy.member.list", MEMBER_READ, tenancy, members)
+            .summary("Who belongs to the workspace"),
+        Route::tenant(Method::PATCH, "/members/{user}", "tenancy.member.update", MEMBER_UPDATE, tenancy, change_role)
+            .summary("Gives a member another role"),
+    ]
+}
+
+async fn list(tenancy: Tenancy, tx: &mut GlobalTx, (): ()) -> Result<Json<Vec<MyWorkspace>>, Error> {
+    let user = tx.ctx().actor().user().ok_or_else(Error::unauthenticated)?;
+    Ok(Json(tenancy.list_of(tx, user).await?))
+}
+
+async fn create(
+    tenancy: Tenancy,
+    tx: &mut GlobalTx,
+    Body(new): Body<NewWorkspace>,
+) -> Result<Created<Workspace>, Error> {
+    let user = tx.ctx().actor().user().ok_or_else(Error::unauthenticated)?;
+    Ok(Created(tenancy.create(tx, user, new).await?))
+}
+
+async fn show(tenancy: Tenancy, tx: &mut TenantTx, (): ()) -> Result<Json<Workspace>, Error> {
+    Ok(Json(tenancy.show(tx).await?))
+}
+
+async fn rename(
+    tenancy: Tenancy,
+    tx: &mut TenantTx,
+    Body(edit): Body<EditWorkspace>,
+) -> Result<Json<Workspace>, Error> {
+    Ok(Json(tenancy.rename(tx, edit).await?))
+}
+
+async fn members(
+    tenancy: Tenancy,
+    tx: &mut TenantTx,
+    Paged { page, .. }: Paged<Unfiltered>,
+) -> Result<Items<Member>, Error> {
+    tenancy.members(tx, &page).await
+}
+
+async fn change_role(
+    tenancy: Tenancy,
+    tx: &mut TenantTx,
+    (Path(user), Body(change)): (Path<UserId>, Body<ChangeRole>),
+) -> Result<NoContent, Error> {
+    tenancy.change_role(tx, user, change).await?;
+    Ok(NoContent)
+}
