@@ -1,5 +1,6 @@
 //! PgBouncer in front of a real server.
 #![cfg(all(unix, feature = "testkit"))]
+#![expect(clippy::unwrap_used, reason = "a test stops where something fails")]
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! The finder, with real servers.
 #![cfg(all(unix, feature = "testkit"))]
+#![expect(clippy::unwrap_used, reason = "a test stops where something fails")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -48,13 +48,10 @@ impl PgBouncer {
     ) -> Result<Self, NoPostgres> {
         fs::create_dir_all(&search.target_dir).map_err(step("making the target folder"))?;
         let account = Account::find(&search.target_dir)?;
-        let program = match program(search) {
-            Some(program) => program,
-            None => {
-                apt_install(search, account, "pgbouncer", progress).await?;
-                program(search).ok_or_else(|| failed("the package pgbouncer brought no pgbouncer"))?
-            }
-        };
+        if program(search).is_none() {
+            apt_install(search, account, "pgbouncer", progress).await?;
+        }
+        let program = program(search).ok_or_else(|| failed("the package pgbouncer brought no pgbouncer"))?;
         let dir = account
             .shared_dir(&search.temp_dir)?
             .join(format!("pgbouncer-{}", random_hex(8).map_err(step("naming PgBouncer's folder"))?));
@@ -104,11 +101,13 @@ impl PgBouncer {
     }
 
     /// Where it listens, on the loopback address.
+    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The options of a login, by way of PgBouncer. Old ones know no prepared statements: the cache is off.
+    #[must_use]
     pub fn options(&self, login: &str) -> Option<PgConnectOptions> {
         let direct = self.logins.iter().find(|options| options.get_username() == login)?;
         let options = direct.clone().host("127.0.0.1").port(self.port).ssl_mode(PgSslMode::Disable);
@@ -116,6 +115,7 @@ impl PgBouncer {
     }
 
     /// The URL of a login, by way of PgBouncer.
+    #[must_use]
     pub fn url(&self, login: &str) -> Option<String> {
         Some(self.options(login)?.to_url_lossy().to_string())
     }

@@ -98,26 +98,31 @@ impl Postgres {
     }
 
     /// The superuser's URL of one of its databases.
+    #[must_use]
     pub fn url(&self, database: &str) -> String {
         self.options.clone().database(database).to_url_lossy().to_string()
     }
 
     /// The superuser's connection options, without a database.
+    #[must_use]
     pub fn options(&self) -> &PgConnectOptions {
         &self.options
     }
 
     /// The version as PostgreSQL counts it: 15.18 is 150018.
+    #[must_use]
     pub fn version(&self) -> u32 {
         self.version
     }
 
     /// The major version, such as 18.
+    #[must_use]
     pub fn major(&self) -> u32 {
         self.version / 10_000
     }
 
     /// The folder of a private cluster, with its `server.log`; nothing for a server that was named.
+    #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.cluster.as_ref().map(Cluster::dir)
     }

@@ -80,13 +80,11 @@ impl Account {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // Somebody else may have been there first, where the parent is open to all.
                 let found = fs::symlink_metadata(path)?;
-                let ours =
-                    found.is_dir() && found.uid() == self.uid && found.permissions().mode() & 0o77 == 0;
-                return if ours {
-                    Ok(())
-                } else {
-                    Err(io::Error::other("the folder belongs to somebody else"))
-                };
+                let is_closed_to_others = found.permissions().mode().trailing_zeros() >= 6;
+                if found.is_dir() && found.uid() == self.uid && is_closed_to_others {
+                    return Ok(());
+                }
+                return Err(io::Error::other("the folder belongs to somebody else"));
             }
             made => made?,
         }

