@@ -6,7 +6,10 @@
 #![expect(clippy::print_stdout, reason = "printing is what a command does")]
 
 pub mod bench;
+pub mod cargo;
 pub mod dev;
 pub mod outcome;
+pub mod postgres;
 pub mod prove;
 pub mod test;
+pub mod wire;
