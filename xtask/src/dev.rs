@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+
+use crate::postgres;
 
 /// The command line of `cargo xtask dev`.
 #[derive(Debug, clap::Args)]
@@ -12,8 +14,10 @@ pub struct Arguments {}
 ///
 /// # Errors
 ///
-/// Until the product exists.
-#[expect(clippy::unused_async, reason = "the product's start is awaited here once it exists")]
+/// When there is no PostgreSQL.
 pub async fn run(_: Arguments) -> Result<ExitCode> {
-    bail!("the example product is not there yet")
+    let postgres = postgres::find(&postgres::search("dev")?).await?;
+    println!("PostgreSQL {}: {}", postgres.major(), postgres.url("postgres"));
+    println!("tracker-axum, the product to start on it, does not serve yet; interrupt to stop the server");
+    std::future::pending().await
 }

@@ -22,6 +22,8 @@ enum Command {
     Prove(xtask::prove::Arguments),
     /// Run a measurement; `bench --list` names them
     Bench(xtask::bench::Arguments),
+    /// Bring a PostgreSQL up and keep it until interrupted, or run a command with it
+    Postgres(xtask::postgres::Arguments),
 }
 
 #[tokio::main]
@@ -31,6 +33,7 @@ async fn main() -> ExitCode {
         Command::Test(arguments) => xtask::test::run(arguments).await,
         Command::Prove(arguments) => xtask::prove::run(arguments).await,
         Command::Bench(arguments) => xtask::bench::run(arguments).await,
+        Command::Postgres(arguments) => xtask::postgres::run(arguments).await,
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,11 +1,14 @@
 //! `cargo xtask prove`: shows a property by trying to break it, and that the trial would notice.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
+use crate::{cargo, postgres};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,44 @@ pub struct Options {
     pub fault: Option<&'static str>,
 }
 
+impl Options {
+    /// Whether this fault is to be planted.
+    #[must_use]
+    pub fn plants(&self, fault: &str) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// A server that is fast and would not survive a crash of the machine; hold on to it while the trial runs.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub async fn postgres(&self) -> Result<Postgres> {
+        postgres::find(&self.search()?).await
+    }
+
+    /// A server that survives a crash, as in production.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or the one that the environment names would not survive.
+    pub async fn durable_postgres(&self) -> Result<Postgres> {
+        let mut search = self.search()?;
+        search.durable = true;
+        postgres::find(&search).await
+    }
+
+    /// Where servers are looked for, for those that go before a PostgreSQL.
+    ///
+    /// # Errors
+    ///
+    /// When the target folder cannot be told.
+    #[expect(clippy::unused_self, reason = "what a trial needs, it gets from its options")]
+    pub fn search(&self) -> Result<Search> {
+        postgres::search("test")
+    }
+}
+
 /// Every proof, in the order in which `--all` runs them: `Proof { name, about, faults, run: |options|
 /// Box::pin(isolation::run(options)) }`.
 pub const PROOFS: &[Proof] = &[];
@@ -40,9 +81,10 @@ pub const PROOFS: &[Proof] = &[];
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Which proof to run
+    #[arg(required_unless_present_any = ["all", "list"])]
     name: Option<String>,
-    /// Run all proofs
-    #[arg(long)]
+    /// Run all proofs, then each of them with each of its faults, which must then be noticed
+    #[arg(long, conflicts_with_all = ["name", "faults", "plant"])]
     all: bool,
     /// List the proofs
     #[arg(long)]
@@ -54,21 +96,24 @@ pub struct Arguments {
     #[arg(long)]
     faults: bool,
     /// Plant this fault; the proof must then exit with code 1
-    #[arg(long)]
+    #[arg(long, value_name = "FAULT")]
     plant: Option<String>,
 }
 
-/// Runs the command.
+/// Runs the command. Exit code 1 means that a goal was missed, 2 that the trial could not be carried out.
 ///
 /// # Errors
 ///
 /// When there is no such proof or fault, and when the trial could not be carried out.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
-    if arguments.list || arguments.all {
+    if arguments.list {
         for proof in PROOFS {
             println!("{:14} {}", proof.name, proof.about);
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.all {
+        return run_all(arguments.short).await;
     }
     let proof = find(arguments.name.as_deref().unwrap_or_default())?;
     if arguments.faults {
@@ -95,4 +140,41 @@ fn find_fault(proof: &'static Proof, name: &str) -> Result<&'static str> {
         Some(fault) => Ok(fault),
         None => bail!("{} cannot plant «{name}»; it can plant: {}", proof.name, proof.faults.join(", ")),
     }
+}
+
+/// Runs each trial as a process of its own, so that none sees what another has left behind.
+async fn run_all(short: bool) -> Result<ExitCode> {
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let (mut passed, mut failures) = (0, Vec::new());
+    for proof in PROOFS {
+        for fault in std::iter::once(None).chain(proof.faults.iter().copied().map(Some)) {
+            let name = fault
+                .map_or_else(|| proof.name.to_owned(), |fault| format!("{} --plant {fault}", proof.name));
+            eprintln!("\n== prove {name}");
+            let wanted = i32::from(fault.is_some());
+            match trial(&program, proof, fault, short).await? {
+                Some(code) if code == wanted => passed += 1,
+                Some(0) => failures.push(format!("{name}: the fault was not noticed")),
+                Some(1) => failures.push(format!("{name}: a goal was missed")),
+                code => failures.push(format!("{name}: could not be carried out (exit code {code:?})")),
+            }
+        }
+    }
+    for failure in &failures {
+        println!("{failure}");
+    }
+    println!("prove: passed={passed} failed={}", failures.len());
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn trial(program: &Path, proof: &Proof, fault: Option<&str>, short: bool) -> Result<Option<i32>> {
+    let mut command = cargo::child(program);
+    command.args(["prove", proof.name]);
+    if short {
+        command.arg("--short");
+    }
+    if let Some(fault) = fault {
+        command.args(["--plant", fault]);
+    }
+    Ok(command.status().await.context("cannot start the trial")?.code())
 }
