@@ -1,0 +1,180 @@
+//! One attempt at a job: run it within its limits, and tell the queue how it went.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use kernel_core::job::{Completion, Run};
+use kernel_core::{DbError, Error, ErrorKind, JobDef, JobId, TenantTx, Tx};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use super::shared::{Shared, chain};
+use crate::store::job;
+use crate::store::lease::{Claimed, Lease};
+
+/// A handler that asks for more patience than this gets this much.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// How an attempt went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The job is done.
+    Done,
+    /// It failed; the queue knows whether it is tried again.
+    Failed,
+    /// Another worker has the job, or the queue could not be told: the lease decides.
+    Lost,
+}
+
+/// Why an attempt failed.
+enum Failure {
+    Error(Error),
+    Panicked(String),
+    TimedOut,
+}
+
+impl Failure {
+    /// What the job's row shows. The text stays in the log, because it may quote what must not lie in a row.
+    fn code(&self) -> &str {
+        match self {
+            Self::Error(error) => error.code(),
+            Self::Panicked(_) => "jobs.panicked",
+            Self::TimedOut => "jobs.timed_out",
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Error(error) => chain(error),
+            Self::Panicked(message) => message.clone(),
+            Self::TimedOut => "the time limit passed".to_owned(),
+        }
+    }
+}
+
+/// Makes an attempt at a claimed job.
+pub(super) async fn attempt(shared: Arc<Shared>, claimed: Claimed) -> Outcome {
+    let span = tracing::info_span!(
+        "job",
+        job_id = %claimed.id,
+        kind = claimed.kind,
+        attempt = claimed.attempt,
+        workspace = %claimed.workspace_id,
+        request_id = %claimed.request_id,
+        worker = shared.config.name,
+    );
+    make(&shared, claimed).instrument(span).await
+}
+
+async fn make(shared: &Shared, claimed: Claimed) -> Outcome {
+    let Some(def) = shared.job(&claimed.kind) else {
+        // Only known kinds are asked for.
+        tracing::error!("claimed a job of an unknown kind");
+        return Outcome::Lost;
+    };
+    let lease = Lease { workspace_id: claimed.workspace_id, id: claimed.id, attempt: claimed.attempt };
+    let retry = Retry { attempt: number(claimed.attempt), left: claimed.remaining > 0 };
+    let fence = Arc::new(Fence::default());
+    let told = match run(shared, def, claimed, fence.clone()).await {
+        Ok(()) if fence.passed.load(Ordering::Acquire) => return Outcome::Done,
+        Ok(()) => shared.finish(lease).await.map(|held| if held { Outcome::Done } else { Outcome::Lost }),
+        Err(failure) => fail(shared, lease, retry, &failure).await,
+    };
+    match told {
+        Ok(Outcome::Lost) => {
+            tracing::info!("the lease was lost meanwhile");
+            Outcome::Lost
+        }
+        Ok(outcome) => outcome,
+        Err(error) => {
+            shared.refused("report", &error);
+            Outcome::Lost
+        }
+    }
+}
+
+async fn run(shared: &Shared, def: &JobDef, claimed: Claimed, fence: Arc<Fence>) -> Result<(), Failure> {
+    let limit = def.time_limit();
+    let run = Run {
+        ctx: shared.ctx.caused_by(claimed.request_id),
+        db: shared.db.clone(),
+        id: claimed.id,
+        workspace_id: claimed.workspace_id,
+        attempt: number(claimed.attempt),
+        limit,
+        payload: claimed.payload,
+        completion: fence,
+    };
+    let work = AssertUnwindSafe(async { def.run(run).await }).catch_unwind();
+    match timeout(limit, work).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(Failure::Error(error)),
+        Ok(Err(panic)) => Err(Failure::Panicked(message(panic.as_ref()))),
+        Err(_) => Err(Failure::TimedOut),
+    }
+}
+
+/// Which attempt failed, and whether there may be another.
+#[derive(Clone, Copy)]
+struct Retry {
+    attempt: u32,
+    left: bool,
+}
+
+async fn fail(shared: &Shared, lease: Lease, retry: Retry, failure: &Failure) -> Result<Outcome, DbError> {
+    let wait = retry.left.then(|| wait(shared, retry.attempt, failure));
+    let told = shared.fail(lease, failure.code(), wait).await?;
+    match (told, wait) {
+        (false, _) => return Ok(Outcome::Lost),
+        (true, Some(wait)) => tracing::warn!(
+            code = failure.code(),
+            error = failure.text(),
+            retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            "job failed"
+        ),
+        (true, None) => tracing::error!(code = failure.code(), error = failure.text(), "job failed for good"),
+    }
+    Ok(Outcome::Failed)
+}
+
+fn wait(shared: &Shared, attempt: u32, failure: &Failure) -> Duration {
+    let backoff = shared.config.backoff.wait(attempt, shared.ctx.entropy());
+    match failure {
+        Failure::Error(error) => backoff.max(error.wait().unwrap_or_default()).min(LONGEST_WAIT),
+        Failure::Panicked(_) | Failure::TimedOut => backoff,
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
+}
+
+fn number(attempt: i32) -> u32 {
+    u32::try_from(attempt).unwrap_or(0)
+}
+
+/// Completes a job in the transaction of its effects, if the attempt still holds its lease.
+#[derive(Debug, Default)]
+struct Fence {
+    /// Whether a transaction got through. If its commit then failed, the row is still there, and its lease runs out.
+    passed: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Completion for Fence {
+    async fn complete(&self, tx: &mut TenantTx, id: JobId, attempt: u32) -> Result<(), Error> {
+        let workspace = tx.workspace_id();
+        let attempt = i32::try_from(attempt).unwrap_or(i32::MAX);
+        if !job::complete(tx.conn(), workspace, id, attempt).await.map_err(DbError::from)? {
+            return Err(Error::new(ErrorKind::Conflict, "jobs.lease_lost"));
+        }
+        self.passed.store(true, Ordering::Release);
+        Ok(())
+    }
+}

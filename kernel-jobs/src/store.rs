@@ -1,0 +1,5 @@
+//! All SQL of the queue, one file per subject.
+
+pub(crate) mod job;
+pub(crate) mod lease;
+pub(crate) mod relay;
