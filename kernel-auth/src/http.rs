@@ -4,9 +4,9 @@ use http::Method;
 use kernel_core::http::{Access, Body, Call, Created, Json, NoContent, RateClass, Route, WithCookie, cookie_value};
 use kernel_core::{Error, GlobalTx, Tx};
 
-use crate::account::{Account, LogIn, NewAccount};
+use crate::account::{LogIn, NewAccount};
 use crate::auth::Auth;
-use crate::session::COOKIE;
+use crate::session::{COOKIE, Session};
 
 pub(crate) fn routes(auth: &Auth) -> Vec<Route> {
     let auth = || auth.clone();
@@ -28,14 +28,14 @@ async fn sign_up(
     auth: Auth,
     call: Call,
     Body(new): Body<NewAccount>,
-) -> Result<WithCookie<Created<Account>>, Error> {
+) -> Result<WithCookie<Created<Session>>, Error> {
     let opened = auth.sign_up(&call.ctx, &call.db, new).await?;
-    Ok(WithCookie(opened.cookie, Created(opened.account)))
+    Ok(WithCookie(opened.cookie, Created(opened.session)))
 }
 
-async fn log_in(auth: Auth, call: Call, Body(with): Body<LogIn>) -> Result<WithCookie<Json<Account>>, Error> {
+async fn log_in(auth: Auth, call: Call, Body(with): Body<LogIn>) -> Result<WithCookie<Json<Session>>, Error> {
     let opened = auth.log_in(&call.ctx, &call.db, with).await?;
-    Ok(WithCookie(opened.cookie, Json(opened.account)))
+    Ok(WithCookie(opened.cookie, Json(opened.session)))
 }
 
 async fn log_out(auth: Auth, call: Call, (): ()) -> Result<WithCookie<NoContent>, Error> {
@@ -47,7 +47,9 @@ async fn log_out(auth: Auth, call: Call, (): ()) -> Result<WithCookie<NoContent>
     Ok(WithCookie(cookie, NoContent))
 }
 
-async fn me(auth: Auth, tx: &mut GlobalTx, (): ()) -> Result<Json<Account>, Error> {
+async fn me(auth: Auth, tx: &mut GlobalTx, (): ()) -> Result<Json<Session>, Error> {
     let user = tx.ctx().actor().user().ok_or_else(Error::unauthenticated)?;
-    auth.find(tx, user).await?.map(Json).ok_or_else(Error::not_found)
+    let csrf_token = tx.ctx().csrf().unwrap_or_default().to_owned();
+    let user = auth.find(tx, user).await?.ok_or_else(Error::not_found)?;
+    Ok(Json(Session { user, csrf_token }))
 }

@@ -12,4 +12,4 @@ mod store;
 pub use account::{Account, LogIn, NewAccount};
 pub use auth::{Auth, Settings};
 pub use error::Error;
-pub use session::{COOKIE, Opened};
+pub use session::{COOKIE, Opened, Session};

@@ -6,6 +6,8 @@ use kernel_core::http::SetCookie;
 use kernel_core::secret::sha256;
 use kernel_core::seam::{Credential, Principal};
 use kernel_core::{Actor, AuditEntry, Ctx, Db, DbError, GlobalTx, Id, Noun, Tx, audit};
+use schemars::JsonSchema;
+use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::account::Account;
@@ -28,10 +30,19 @@ pub(crate) type SessionId = Id<SessionNoun>;
 /// A session just opened: whose it is, and the cookie that proves it.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    /// Whose session it is.
-    pub account: Account,
+    /// What its owner may know of it.
+    pub session: Session,
     /// The cookie to send, once.
     pub cookie: SetCookie,
+}
+
+/// A session, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Session {
+    /// Whose session it is.
+    pub user: Account,
+    /// What a script sends as `X-CSRF-Token` with every write.
+    pub csrf_token: String,
 }
 
 fn hash_of(cookie: &str) -> Option<[u8; 32]> {
@@ -67,8 +78,9 @@ impl Auth {
         };
         store::session::insert(tx.conn(), &row).await?;
         let lasting = self.settings.session_end.to_std().unwrap_or_default();
-        let cookie = SetCookie::session(COOKIE, URL_SAFE_NO_PAD.encode(token)).lasting(lasting);
-        Ok(Opened { account, cookie })
+        let value = URL_SAFE_NO_PAD.encode(token);
+        let session = Session { user: account, csrf_token: csrf_of(&value) };
+        Ok(Opened { session, cookie: SetCookie::session(COOKIE, value).lasting(lasting) })
     }
 
     /// Ends the session of this cookie; one that is unknown or over is none.

@@ -1,6 +1,7 @@
 //! What tests and development commands need: a PostgreSQL, servers to put in front of it, and a way to say what could
 //! not be tested.
 
+mod client;
 mod database;
 mod kernel;
 mod left_out;
@@ -9,6 +10,7 @@ pub mod pgbouncer;
 #[cfg(unix)]
 pub mod postgres;
 
+pub use client::{Answer, Client};
 pub use database::{DatabaseError, Logins, TestDatabase, server};
 pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;

@@ -13,11 +13,11 @@ CREATE TABLE kernel_auth.session (
     CONSTRAINT session_pkey PRIMARY KEY (id),
     CONSTRAINT session_token_hash UNIQUE (token_hash),
     CONSTRAINT session_token_hash_length CHECK (length(token_hash) = 32),
-    CONSTRAINT session_user FOREIGN KEY (user_id) REFERENCES kernel_auth."user" (id) ON DELETE CASCADE,
+    CONSTRAINT session_user_id FOREIGN KEY (user_id) REFERENCES kernel_auth."user" (id) ON DELETE CASCADE,
     CONSTRAINT session_order CHECK (expires_at <= ends_at)
 );
 
-CREATE INDEX session_user ON kernel_auth.session (user_id);
+CREATE INDEX session_by_user ON kernel_auth.session (user_id);
 CREATE INDEX session_expiry ON kernel_auth.session (expires_at);
 
 -- Who is behind a session cookie: asked before any workspace is known.

@@ -93,9 +93,11 @@ impl Logins {
         self.server.clone().username(role).password(&self.password(role)).to_url_lossy().to_string()
     }
 
-    /// Known to whoever knows the superuser's password, and to nobody else.
+    /// Known to whoever knows the superuser's password, and to nobody else. The port does not count: a private server
+    /// has another one each time it starts.
     fn password(&self, role: &str) -> String {
-        let seed = format!("{}/{role}", self.server.clone().database("postgres").to_url_lossy());
+        let login = self.server.clone().host("localhost").port(5432).database("postgres").to_url_lossy();
+        let seed = format!("{login}/{role}");
         sha256(seed.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -107,6 +109,30 @@ impl Logins {
         config.operator = Some(self.of(&self.roles.operator));
         config.roles = self.roles.clone();
         config
+    }
+
+    /// Sets the passwords of the login roles.
+    async fn let_in(&self, admin: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let RoleNames { app, worker, operator, migrate, .. } = &self.roles;
+        for role in [app, worker, operator, migrate] {
+            let password = self.password(role);
+            // Unchanged passwords are left alone: two processes that change a role at once trip over each other.
+            let same: bool = sqlx::query_scalar(
+                "SELECT coalesce(shobj_description(oid, 'pg_authid') = $2, false) FROM pg_roles WHERE rolname = $1",
+            )
+            .bind(role)
+            .bind(fingerprint(&password))
+            .fetch_one(&mut *admin)
+            .await?;
+            if !same {
+                let statement = format!(
+                    "ALTER ROLE \"{role}\" PASSWORD '{password}'; COMMENT ON ROLE \"{role}\" IS '{}'",
+                    fingerprint(&password)
+                );
+                admin.execute(AssertSqlSafe(statement)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Creates the database if there is none, the roles with their passwords, and the schema; safe to run again.
@@ -125,18 +151,19 @@ impl Logins {
         }
         let mut admin = self.server.connect().await?;
         admin.execute(AssertSqlSafe(plan.bootstrap(&self.database))).await?;
-        let RoleNames { app, worker, operator, migrate, .. } = &self.roles;
-        for role in [app, worker, operator, migrate] {
-            let statement = format!("ALTER ROLE \"{role}\" PASSWORD '{}'", self.password(role));
-            admin.execute(AssertSqlSafe(statement)).await?;
-        }
+        self.let_in(&mut admin).await?;
         admin.close().await?;
-        let mut migrate = PgConnection::connect(&self.of(migrate)).await?;
+        let mut migrate = PgConnection::connect(&self.of(&self.roles.migrate)).await?;
         plan.run(&mut migrate).await?;
         migrate.close().await?;
         server.close().await?;
         Ok(())
     }
+}
+
+/// Tells whether a password is the one set, without telling the password.
+fn fingerprint(password: &str) -> String {
+    sha256(password.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Roles belong to the whole server: two processes that make them at once would trip over each other.
@@ -197,7 +224,11 @@ async fn ensure_template(
         .bind(template)
         .fetch_one(&mut admin)
         .await?;
-    if !exists {
+    let logins = Logins::new(server.options(), template, &plan.roles);
+    if exists {
+        // The roles are the server's, and an older run may have left them with other passwords.
+        logins.let_in(&mut admin).await?;
+    } else {
         // Under another name until it is whole: a run that is killed leaves no half-made template.
         let making = format!("{template}_making");
         admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS \"{making}\" WITH (FORCE)"))).await?;

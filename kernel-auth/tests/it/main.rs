@@ -1,0 +1,4 @@
+//! The pillar against a real PostgreSQL, through the request chain.
+
+mod account;
+mod session;
