@@ -40,6 +40,14 @@ impl Entropy {
         Self(Source::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))))
     }
 
+    /// Starts a seeded source again, for it and its clones: what follows depends on nothing drawn before. The system's
+    /// generator ignores it.
+    pub fn reseed(&self, seed: u64) {
+        if let Source::Seeded(rng) = &self.0 {
+            *rng.lock().unwrap_or_else(PoisonError::into_inner) = StdRng::seed_from_u64(seed);
+        }
+    }
+
     /// Random bytes.
     #[must_use]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {

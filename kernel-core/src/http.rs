@@ -31,5 +31,5 @@ pub use page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, Paged, Sort, Unfiltered};
 pub use problem::{ErrorPage, ErrorView};
 pub use reply::{BytesStream, Gone, Message, Pump, Reply, Shutdown, Socket, SocketHandler, StreamError};
 pub use route::{Access, Idempotency, RateClass, Route};
-pub use schema::{InputShape, OutputShape};
+pub use schema::{InputSchemas, InputShape, OutputShape};
 pub use security::Csp;

@@ -8,7 +8,7 @@ use http::Method;
 use super::handler::{Bound, Call, Handler, Prepare, TxFn, TxStep};
 use super::input::Input;
 use super::output::Output;
-use super::schema::{InputShape, OutputShape, Reading};
+use super::schema::{InputSchemas, InputShape, OutputShape, Reading};
 use crate::db::{GlobalTx, TenantTx};
 use crate::error::Error;
 use crate::role::{Feature, Permission};
@@ -282,6 +282,12 @@ impl Route {
     #[must_use]
     pub fn idempotency(&self) -> Idempotency {
         self.idempotency
+    }
+
+    /// What it reads, as JSON schemas.
+    #[must_use]
+    pub fn input(&self) -> InputSchemas {
+        InputSchemas::of(self.describe_input)
     }
 
     /// The names of the path's parameters, in order.

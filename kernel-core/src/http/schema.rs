@@ -75,6 +75,37 @@ impl<'g> InputShape<'g> {
     }
 }
 
+/// What a route reads, as JSON schemas: for tools that make requests of their own.
+#[derive(Debug, Clone, Default)]
+pub struct InputSchemas {
+    /// The path's parameters: an object of them, or the schema of the only one.
+    pub path: Option<Value>,
+    /// The query's parameters, without `cursor` and `limit`.
+    pub query: Option<Value>,
+    /// The body.
+    pub body: Option<Value>,
+    /// Whether it also reads `cursor` and `limit`.
+    pub paged: bool,
+    /// The schemas that the others refer to, by name.
+    pub definitions: Map<String, Value>,
+}
+
+impl InputSchemas {
+    pub(crate) fn of(describe: fn(&mut InputShape<'_>)) -> Self {
+        let mut generator = for_inputs();
+        let mut shape = InputShape::new(&mut generator);
+        describe(&mut shape);
+        let InputShape { path, query, body, paged, .. } = shape;
+        Self {
+            path: path.map(Schema::to_value),
+            query: query.map(Schema::to_value),
+            body: body.map(Schema::to_value),
+            paged,
+            definitions: generator.definitions().clone(),
+        }
+    }
+}
+
 /// What a handler answers with, as its output type describes it.
 pub struct OutputShape<'g> {
     generator: &'g mut SchemaGenerator,
