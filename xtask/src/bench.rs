@@ -31,7 +31,11 @@ pub const BENCHES: &[Bench] = &[];
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Which measurement to run
+    #[arg(required_unless_present_any = ["all", "list"])]
     name: Option<String>,
+    /// Run all measurements
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
     /// List the measurements
     #[arg(long)]
     list: bool,
@@ -40,7 +44,7 @@ pub struct Arguments {
     short: bool,
 }
 
-/// Runs the command.
+/// Runs the command. Exit code 1 means that a goal was missed, 2 that the measurement could not be carried out.
 ///
 /// # Errors
 ///
@@ -52,11 +56,19 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let name = arguments.name.unwrap_or_default();
-    let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
+    let wanted = |bench: &&Bench| arguments.all || Some(bench.name) == arguments.name.as_deref();
+    let benches: Vec<_> = BENCHES.iter().filter(wanted).collect();
+    if benches.is_empty() && !arguments.all {
         let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+        let name = arguments.name.unwrap_or_default();
         bail!("there is no measurement «{name}»; there are: {}", names.join(", "));
-    };
-    let outcome = (bench.run)(Options { short: arguments.short }).await?;
-    Ok(outcome.report(bench.name))
+    }
+    let mut code = ExitCode::SUCCESS;
+    for bench in benches {
+        let outcome = (bench.run)(Options { short: arguments.short }).await?;
+        if outcome.report(bench.name) != ExitCode::SUCCESS {
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
 }

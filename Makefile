@@ -1,0 +1,37 @@
+# Each target is one line to cargo; `cargo xtask help` tells the same and more.
+# They need a Rust toolchain and git. PostgreSQL is found, or fetched and run privately.
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test prove bench fmt lint migrate-up seed doc
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+dev: ## Start the example product with seeded data on a PostgreSQL of its own
+	cargo xtask dev
+
+# SKIP="fmt clippy" leaves steps out; KERNEL_PG_MAJOR=15 asks for a version of PostgreSQL.
+test: ## Check format and lints, then run all tests and the short proofs
+	cargo xtask test $(addprefix --skip ,$(SKIP))
+
+prove: ## Run all proofs in full length, and each with each of its faults planted
+	cargo xtask prove --all
+
+# NAME=tenancy runs one of them.
+bench: ## Run the measurements
+	cargo xtask bench $(or $(NAME),--all)
+
+fmt: ## Format the sources
+	cargo fmt --all
+
+lint: ## Check the lints only
+	cargo clippy --workspace --all-features --all-targets -- -D warnings
+
+migrate-up: ## Bring the schema of the development database up to date
+	cargo xtask dev --only migrate
+
+seed: ## Put the example data into the development database
+	cargo xtask dev --only seed
+
+doc: ## Build the documentation of all crates
+	cargo doc --workspace --all-features --no-deps
