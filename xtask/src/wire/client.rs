@@ -151,13 +151,11 @@ impl Direction<'_> {
 
     /// `None` if it is not text: then it goes on as it is, and is reported.
     fn translate(&self, sql: &[u8], by: Use) -> Option<Translation> {
-        match std::str::from_utf8(sql) {
-            Ok(sql) => Some(self.ledger.translate(sql, by)),
-            Err(_) => {
-                self.ledger.unreadable(sql);
-                None
-            }
+        if let Ok(sql) = std::str::from_utf8(sql) {
+            return Some(self.ledger.translate(sql, by));
         }
+        self.ledger.unreadable(sql);
+        None
     }
 
     fn bind(&mut self, name: &Bytes, output: &mut BytesMut) -> Result<(), Broken> {

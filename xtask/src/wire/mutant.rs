@@ -32,6 +32,10 @@ pub struct Mutant {
 /// - `or_instead_of_and`: the `AND` beside the predicate is `OR`.
 /// - `drop_where`: the whole `WHERE` with the predicate in it is a tautology.
 /// - `nil_tenant_value`: an `INSERT` writes into the nil workspace.
+///
+/// # Errors
+///
+/// When the statement cannot be read, or compares rows in a way that cannot be taken apart.
 pub fn mutants(sql: &str) -> Result<Vec<Mutant>, Unparsed> {
     let refused = |reason: String| Unparsed::new(sql, reason);
     if split(sql).map_err(refused)?.iter().filter(|piece| !piece.trim().is_empty()).count() > 1 {
@@ -91,7 +95,7 @@ fn candidates(statement: &Statement) -> Vec<(usize, Change)> {
                 predicates(expr, false, &mut |leaf, negated| {
                     number += 1;
                     all.extend(changes(leaf, negated).into_iter().map(|change| (number, change)));
-                })
+                });
             }
             Condition::Shared(constraint @ JoinConstraint::Using(_)) => {
                 if drop_using(constraint) {
@@ -247,12 +251,13 @@ impl VisitorMut for Inserts<'_> {
                     (self.0)(value);
                 }
             }
-            SetExpr::Select(select) => match select.projection.get_mut(index) {
-                Some(SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }) => {
+            SetExpr::Select(select) => {
+                if let Some(SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }) =
+                    select.projection.get_mut(index)
+                {
                     (self.0)(value);
                 }
-                _ => {}
-            },
+            }
             _ => {}
         }
         ControlFlow::Continue(())

@@ -30,6 +30,10 @@ pub enum PgTarget {
 impl PgTarget {
     /// Reads host and port from a postgres URL; a host that starts with `/` (percent-encoded, or as the
     /// parameter `host`) is the folder of a unix socket.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a postgres URL.
     pub fn from_url(db_url: &str) -> Result<Self, Error> {
         let url = parse(db_url)?;
         let mut host = url.host_str().map(decode_host).transpose()?.unwrap_or_default();

@@ -84,7 +84,7 @@ async fn copy_in_both_directions() {
     let database = Database::create("copy").await;
     let proxied = database.proxy(StripTenantPredicate).await;
     let mut conn = proxied.connect().await;
-    let lines: String = (0..50_000).map(|n| format!("{n}\tline {n} of many\n")).collect();
+    let lines = (0..50_000).map(|n| format!("{n}\tline {n} of many\n")).collect::<Vec<_>>().concat();
     sqlx::raw_sql("CREATE TABLE demo.line (n bigint, text text)").execute(&mut conn).await.unwrap();
     let mut copy = conn.copy_in_raw("COPY demo.line (n, text) FROM STDIN").await.unwrap();
     copy.send(lines.as_bytes()).await.unwrap();
