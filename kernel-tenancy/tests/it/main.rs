@@ -1,0 +1,5 @@
+//! The pillar against a real PostgreSQL, through the request chain.
+
+mod membership;
+mod people;
+mod workspace;
