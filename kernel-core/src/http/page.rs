@@ -61,7 +61,7 @@ impl<F: DeserializeOwned + JsonSchema + Send + 'static> Input for Paged<F> {
 
 /// Which page of a list: at most how many items, after which one.
 ///
-/// ```ignore
+/// ```text
 /// let rows = store::project::list(tx.conn(), page.after::<(DateTime<Utc>, ProjectId)>()?, page.fetch()).await?;
 /// Ok(page.items(rows, |project| (project.created_at, project.id)))
 /// ```
