@@ -47,7 +47,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let status = cargo::child(program).args(rest).env("KERNEL_PG_URL", url).status().await;
     let status = status.with_context(|| format!("cannot start {program}"))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// What the environment names, or else the private cluster of this name under the target folder.
