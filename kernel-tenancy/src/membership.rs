@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use kernel_core::http::{Items, PageRequest};
+use kernel_core::seam::Person;
 use kernel_core::{AuditEntry, Id, Noun, Role, TenantTx, Tx, UserId, audit, people, publish};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,19 +76,34 @@ impl Tenancy {
         let (workspace, after) = (tx.workspace_id(), page.after()?);
         let rows = store::membership::list(tx.conn(), workspace, after, page.fetch()).await?;
         let rows = page.items(rows, |row| (row.created_at, row.id));
-        let ids: Vec<_> = rows.items.iter().map(|row| row.user_id).collect();
-        let people = people(tx, &ids).await?;
+        let people = people(tx, &rows.items.iter().map(|row| row.user_id).collect::<Vec<_>>()).await?;
         let shows_email = tx.ctx().can(MEMBER_UPDATE);
-        Ok(rows.map(|row| {
-            let person = people.iter().find(|person| person.id == row.user_id);
-            Member {
-                user_id: row.user_id,
-                name: person.map(|person| person.name.clone()),
-                email: person.filter(|_| shows_email).map(|person| person.email.clone()),
-                role: row.role,
-                joined_at: row.created_at,
-            }
-        }))
+        Ok(rows.map(|row| member(row, &people, shows_email)))
+    }
+
+    /// The members who joined first, for a choice among them: at most `limit`, and never more than 500.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn first_members(
+        &self,
+        tx: &mut TenantTx,
+        limit: u16,
+    ) -> Result<Vec<Member>, kernel_core::Error> {
+        let workspace = tx.workspace_id();
+        let rows = store::membership::list(tx.conn(), workspace, None, limit.min(500).into()).await?;
+        let people = people(tx, &rows.iter().map(|row| row.user_id).collect::<Vec<_>>()).await?;
+        let shows_email = tx.ctx().can(MEMBER_UPDATE);
+        Ok(rows.into_iter().map(|row| member(row, &people, shows_email)).collect())
+    }
+
+    /// Whether `user` belongs to the transaction's workspace.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn is_member(&self, tx: &mut TenantTx, user: UserId) -> Result<bool, kernel_core::Error> {
+        let workspace = tx.workspace_id();
+        Ok(store::membership::exists(tx.conn(), workspace, user).await?)
     }
 
     /// Gives a member another role. Nobody grants or takes a role above their own.
@@ -123,5 +139,16 @@ impl Tenancy {
         audit(tx, entry.detail("from", old.name()).detail("to", change.role.name())).await?;
         publish(tx, &RoleChanged { user_id: user, role: change.role }).await?;
         Ok(())
+    }
+}
+
+fn member(row: store::membership::Row, people: &[Person], shows_email: bool) -> Member {
+    let person = people.iter().find(|person| person.id == row.user_id);
+    Member {
+        user_id: row.user_id,
+        name: person.map(|person| person.name.clone()),
+        email: person.filter(|_| shows_email).map(|person| person.email.clone()),
+        role: row.role,
+        joined_at: row.created_at,
     }
 }

@@ -64,6 +64,24 @@ pub(crate) async fn list(
         .collect()
 }
 
+pub(crate) async fn exists(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    user: UserId,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        r"
+        SELECT EXISTS (
+            SELECT FROM kernel_tenancy.membership WHERE workspace_id = $1 AND user_id = $2
+        )
+        ",
+    )
+    .bind(workspace)
+    .bind(user)
+    .fetch_one(conn)
+    .await
+}
+
 /// The owners, locked until the transaction ends.
 pub(crate) async fn lock_owners(
     conn: &mut PgConnection,
