@@ -1,1 +1,114 @@
-//! Placeholder.
+//! Mounts a kernel-core [`App`] into actix-web.
+//!
+//! ```no_run
+//! # async fn run(app: kernel_core::App) -> std::io::Result<()> {
+//! use actix_web::web::{self, ServiceConfig};
+//! use kernel_actix::Caller;
+//!
+//! async fn whoami(Caller(ctx): Caller) -> String {
+//!     format!("{:?}", ctx.actor())
+//! }
+//!
+//! let mount = kernel_actix::configure(app.clone());
+//! let routes = move |config: &mut ServiceConfig| {
+//!     config.route("/whoami", web::get().to(whoami)).configure(mount.clone());
+//! };
+//! let listener = std::net::TcpListener::bind("127.0.0.1:3000")?;
+//! kernel_actix::serve(&app, listener, routes, std::future::pending()).await
+//! # }
+//! ```
+
+mod extract;
+mod serve;
+mod translate;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use actix_ws::{AggregatedMessage as Frame, AggregatedMessageStream, Session};
+use futures_util::{StreamExt, sink};
+use http::Request;
+use kernel_core::http::adapter::{MESSAGE_LIMIT, converse, receive};
+use kernel_core::http::{Message, Reply, Shutdown, SocketHandler};
+use kernel_core::{App, Error, ErrorKind};
+
+pub use extract::{Caller, InWorkspace, Refusal, dress};
+pub use serve::serve;
+
+/// Adds the app behind the host's own routes: whatever these do not match goes to the app. Configure a scope with it to
+/// put it under a prefix.
+///
+/// The host's handlers that take a [`Caller`] or an [`InWorkspace`] answer like the app's own, with its headers and its
+/// errors, where [`dress`] is wrapped around them; [`serve`] does that.
+pub fn configure(app: App) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    move |config| {
+        config.app_data(app.clone()).default_service(web::to(answer));
+    }
+}
+
+#[expect(
+    clippy::future_not_send,
+    reason = "an actix request stays on its thread; what the kernel does with it need not"
+)]
+async fn answer(request: HttpRequest, payload: Payload) -> HttpResponse {
+    let app = request.app_data::<App>().expect("`configure` registers it beside this handler").clone();
+    let peer = peer(&request);
+    let head = match translate::head(&request) {
+        Ok(head) => head,
+        Err(head) => {
+            let unreadable = Error::new(ErrorKind::Malformed, "malformed");
+            return translate::response(app.refuse(app.find(&head), head, peer, unreadable).await);
+        }
+    };
+    let to = app.find(&head);
+    let mut payload = payload;
+    let reply = match receive(&to, &head, &mut payload, app.timeouts().body).await {
+        Ok(body) => app.call(to, Request::from_parts(head, body), peer).await,
+        Err(error) => app.refuse(to, head, peer, error).await,
+    };
+    let Reply::Socket(handler) = reply else { return translate::response(reply) };
+    match actix_ws::handle(&request, payload) {
+        Ok((response, session, frames)) => {
+            let frames = frames.max_frame_size(MESSAGE_LIMIT).aggregate_continuations();
+            let frames = frames.max_continuation_size(MESSAGE_LIMIT);
+            actix_web::rt::spawn(pump(session, frames, handler, app.shutdown().clone()));
+            response
+        }
+        // The app has checked the handshake.
+        Err(error) => HttpResponse::from_error(error),
+    }
+}
+
+#[expect(clippy::future_not_send, reason = "an actix connection stays on its thread")]
+async fn pump(session: Session, frames: AggregatedMessageStream, handler: SocketHandler, shutdown: Shutdown) {
+    let pong = session.clone();
+    let incoming = frames.filter_map(move |frame| {
+        let mut pong = pong.clone();
+        async move {
+            match frame {
+                Ok(Frame::Text(text)) => Some(Message::Text(text.to_string())),
+                Ok(Frame::Binary(bytes)) => Some(Message::Binary(bytes)),
+                Ok(Frame::Ping(bytes)) => pong.pong(&bytes).await.err().map(|_| Message::Close),
+                Ok(Frame::Pong(_)) => None,
+                Ok(Frame::Close(_)) | Err(_) => Some(Message::Close),
+            }
+        }
+    });
+    let outgoing = sink::unfold(session.clone(), |mut session, message| async move {
+        match message {
+            Message::Text(text) => session.text(text).await?,
+            Message::Binary(bytes) => session.binary(bytes).await?,
+            Message::Close => session.clone().close(None).await?,
+        }
+        Ok::<_, actix_ws::Closed>(session)
+    });
+    converse(handler, shutdown, incoming, outgoing).await;
+    // To a client that has gone, nothing can be said.
+    let _ = session.close(None).await;
+}
+
+/// The address of the connection.
+fn peer(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+}

@@ -6,13 +6,15 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{FutureExt, Stream, StreamExt};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::{Method, Version};
 
 use super::matcher::Matched;
-use super::reply::{Gone, Message, Pump, Shutdown, Socket, SocketHandler};
+use super::reply::{Message, Pump, Shutdown, Socket, SocketHandler};
 use crate::error::{Error, ErrorKind};
 
 /// What one message on a socket may weigh.
@@ -28,37 +30,68 @@ const GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Hand them to [`App::refuse`](crate::App::refuse): `too_large`, before anything is read where the head says how
-/// much is coming; `too_slow` after `patience`; `malformed` when the body broke off.
+/// much is coming; `too_slow` after `patience`; `malformed` when the body broke off, and when the head does not say
+/// clearly how long the body is or which host is meant, so that no two servers in a row read it differently.
 pub async fn receive<E: Display>(
     to: &Matched,
-    headers: &HeaderMap,
+    head: &Parts,
     body: impl Stream<Item = Result<Bytes, E>>,
     patience: Duration,
 ) -> Result<Bytes, Error> {
+    let announced = announced(head)?;
     if to.route().is_none() {
         return Ok(Bytes::new());
     }
     let limit = to.body_limit();
     let too_large = || Error::new(ErrorKind::TooLarge, "too_large").arg("limit", limit);
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let whole = async {
         let (mut body, mut whole) = (pin!(body), BytesMut::new());
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| {
-                Error::new(ErrorKind::Malformed, "malformed").because(format!("the body broke off: {error}"))
-            })?;
+        while announced != Some(whole.len())
+            && let Some(piece) = body.next().await
+        {
+            let mut piece = piece.map_err(|error| malformed(&format!("the body broke off: {error}")))?;
+            // Behind the announced length lies no body but another protocol.
+            piece.truncate(announced.map_or(usize::MAX, |length| length - whole.len()));
             if piece.len() > limit - whole.len() {
                 return Err(too_large());
             }
             whole.extend_from_slice(&piece);
         }
+        if announced.is_some_and(|length| length > whole.len()) {
+            return Err(malformed("the body broke off"));
+        }
         Ok(whole.freeze())
     };
     let whole = tokio::time::timeout(patience, whole).await;
     whole.unwrap_or_else(|_| Err(Error::new(ErrorKind::TooSlow, "too_slow")))
+}
+
+/// How long the body is, if its end does not have to be waited for.
+fn announced(head: &Parts) -> Result<Option<usize>, Error> {
+    if head.version >= Version::HTTP_2 {
+        return Ok(None);
+    }
+    let count = |name| head.headers.get_all(name).iter().count();
+    if count(HOST) > 1 {
+        return Err(malformed("the head names two hosts"));
+    }
+    match (count(CONTENT_LENGTH), count(TRANSFER_ENCODING)) {
+        (0, 0) => Ok(Some(0)),
+        (0, 1) => Ok(None),
+        (1, 0) => {
+            let length =
+                head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+            length.map(Some).ok_or_else(|| malformed("the length of the body cannot be read"))
+        }
+        _ => Err(malformed("the head is of two minds about the length of the body")),
+    }
+}
+
+fn malformed(why: &str) -> Error {
+    Error::new(ErrorKind::Malformed, "malformed").because(why)
 }
 
 /// Carries messages between a client and a socket's handler until either leaves, or the app shuts down. Close the
@@ -67,9 +100,9 @@ pub async fn receive<E: Display>(
 /// The handler may finish what it is doing when the client leaves, but not take for ever over it.
 pub async fn converse(
     handler: SocketHandler,
-    shutdown: &Shutdown,
+    shutdown: Shutdown,
     incoming: impl Stream<Item = Message>,
-    mut send: impl AsyncFnMut(Message) -> Result<(), Gone>,
+    outgoing: impl Sink<Message>,
 ) {
     let (socket, Pump { to_handler, mut from_handler }) = Socket::pair(BACKLOG);
     let handling = async {
@@ -78,8 +111,9 @@ pub async fn converse(
         }
     };
     let sending = async {
+        let mut outgoing = pin!(outgoing);
         while let Some(message) = from_handler.recv().await {
-            if send(message).await.is_err() {
+            if outgoing.send(message).await.is_err() {
                 from_handler.close();
                 break;
             }
@@ -109,15 +143,16 @@ pub async fn converse(
 
 /// Whether the client asks to open a WebSocket, in the words of RFC 6455.
 pub(crate) fn opens_socket(head: &Parts) -> bool {
-    let lists = |name, token: &str| {
-        let lines = head.headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-        lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
+    let is = |name, value: &str| {
+        let mut given = head.headers.get_all(name).iter().map(|given| given.to_str().unwrap_or_default());
+        given.next().is_some_and(|given| given.trim().eq_ignore_ascii_case(value)) && given.next().is_none()
     };
-    let is = |name, value: &str| head.headers.get(name).is_some_and(|given| given == value);
+    let mut connection = head.headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
+    let lists_upgrade = |line: &str| line.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
     head.method == Method::GET
-        && head.version >= Version::HTTP_11
-        && lists(CONNECTION, "upgrade")
-        && lists(UPGRADE, "websocket")
+        && head.version == Version::HTTP_11
+        && connection.next().is_some_and(lists_upgrade)
+        && is(UPGRADE, "websocket")
         && is(SEC_WEBSOCKET_VERSION, "13")
         && head.headers.contains_key(SEC_WEBSOCKET_KEY)
 }

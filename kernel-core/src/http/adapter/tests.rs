@@ -1,8 +1,7 @@
 use std::convert::Infallible;
 
-use futures_util::stream;
+use futures_util::{sink, stream};
 use http::Request;
-use tokio::sync::mpsc;
 
 use super::*;
 use crate::http::config::HttpConfig;
@@ -22,62 +21,91 @@ fn matched(path: &str) -> Matched {
     table.find(&Request::post(path).body(()).unwrap().into_parts().0)
 }
 
-async fn code(length: Option<&str>, pieces: &[&'static str]) -> String {
-    let mut headers = HeaderMap::new();
-    if let Some(length) = length {
-        headers.insert(CONTENT_LENGTH, length.parse().unwrap());
-    }
-    let pieces: Vec<_> = pieces.iter().map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece.as_bytes()))).collect();
-    let body = receive(&matched("/api/v1/take"), &headers, stream::iter(pieces), GRACE).await;
+fn head(headers: &[(&str, &str)]) -> Parts {
+    let request =
+        headers.iter().fold(Request::post("/"), |request, (name, value)| request.header(*name, *value));
+    request.body(()).unwrap().into_parts().0
+}
+
+/// A body that comes in these pieces, under a head that does not say how long it is.
+async fn code(headers: &[(&str, &str)], pieces: &[&'static str]) -> String {
+    let pieces: Vec<_> =
+        pieces.iter().map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece.as_bytes()))).collect();
+    let headers = [&[("host", "a.example")], headers].concat();
+    let body = receive(&matched("/api/v1/take"), &head(&headers), stream::iter(pieces), GRACE).await;
     body.map_or_else(|error| error.code().to_owned(), |body| format!("{} bytes", body.len()))
 }
 
+const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
+
 #[tokio::test]
 async fn a_body_is_read_up_to_its_limit() {
-    assert_eq!(code(None, &["1234", "5678"]).await, "8 bytes");
-    assert_eq!(code(None, &["1234", "56789"]).await, "too_large");
-    assert_eq!(code(None, &[]).await, "0 bytes");
-    assert_eq!(code(Some("8"), &["12345678"]).await, "8 bytes");
+    assert_eq!(code(&[CHUNKED], &["1234", "5678"]).await, "8 bytes");
+    assert_eq!(code(&[CHUNKED], &["1234", "56789"]).await, "too_large");
+    assert_eq!(code(&[CHUNKED], &[]).await, "0 bytes");
+    assert_eq!(code(&[("content-length", "8")], &["12345678"]).await, "8 bytes");
+}
+
+#[tokio::test]
+async fn an_announced_body_ends_where_it_was_said_to() {
+    assert_eq!(code(&[("content-length", "3")], &["12", "345"]).await, "3 bytes");
+    assert_eq!(code(&[("content-length", "3")], &["12"]).await, "malformed");
+    assert_eq!(code(&[], &["not a body"]).await, "0 bytes");
+}
+
+#[tokio::test]
+async fn a_head_of_two_minds_is_refused() {
+    let twice = [("content-length", "3"), ("content-length", "3")];
+    assert_eq!(code(&twice, &["123"]).await, "malformed");
+    assert_eq!(code(&[("content-length", "3"), CHUNKED], &["123"]).await, "malformed");
+    assert_eq!(code(&[("host", "b.example")], &[]).await, "malformed");
+}
+
+/// A body that must not be asked for.
+fn unread() -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::poll_fn(|_| panic!("it was read"))
 }
 
 #[tokio::test]
 async fn what_says_that_it_is_too_large_is_not_read() {
-    let headers = HeaderMap::from_iter([(CONTENT_LENGTH, "9".parse().unwrap())]);
-    let unread = stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, Infallible>>> { panic!("it was read") });
-    let error = receive(&matched("/api/v1/take"), &headers, unread, GRACE).await.unwrap_err();
-    assert_eq!(error.code(), "too_large");
+    let head = head(&[("host", "a.example"), ("content-length", "9")]);
+    assert_eq!(
+        receive(&matched("/api/v1/take"), &head, unread(), GRACE).await.unwrap_err().code(),
+        "too_large"
+    );
 }
 
 #[tokio::test]
 async fn nothing_is_read_for_nobody() {
-    let unread = stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, Infallible>>> { panic!("it was read") });
-    assert_eq!(receive(&matched("/nowhere"), &HeaderMap::new(), unread, GRACE).await.unwrap(), Bytes::new());
+    let head = head(&[("host", "a.example"), ("content-length", "9")]);
+    assert_eq!(receive(&matched("/nowhere"), &head, unread(), GRACE).await.unwrap(), Bytes::new());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_breaks_off_or_dawdles_is_an_error() {
-    let to = matched("/api/v1/take");
+    let (to, head) = (matched("/api/v1/take"), head(&[("host", "a.example"), CHUNKED]));
     let broken = stream::iter([Ok(Bytes::from_static(b"1")), Err("reset")]);
-    assert_eq!(receive(&to, &HeaderMap::new(), broken, GRACE).await.unwrap_err().code(), "malformed");
+    assert_eq!(receive(&to, &head, broken, GRACE).await.unwrap_err().code(), "malformed");
     let slow = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"1"))]).chain(stream::pending());
-    assert_eq!(receive(&to, &HeaderMap::new(), slow, GRACE).await.unwrap_err().code(), "too_slow");
+    assert_eq!(receive(&to, &head, slow, GRACE).await.unwrap_err().code(), "too_slow");
 }
 
 fn text(text: &str) -> Message {
     Message::Text(text.to_owned())
 }
 
-fn handler<F: Future<Output = ()> + Send + 'static>(serve: impl FnOnce(Socket) -> F + Send + 'static) -> SocketHandler {
+fn handler<F: Future<Output = ()> + Send + 'static>(
+    serve: impl FnOnce(Socket) -> F + Send + 'static,
+) -> SocketHandler {
     let Reply::Socket(handler) = Reply::socket(serve) else { panic!("no socket") };
     handler
 }
 
 /// What the client hears.
 async fn heard(handler: SocketHandler, incoming: impl Stream<Item = Message>) -> Vec<Message> {
-    let (sender, mut receiver) = mpsc::unbounded_channel();
-    converse(handler, &Shutdown::default(), incoming, async |message| sender.send(message).map_err(|_| Gone)).await;
-    receiver.close();
-    stream::poll_fn(|context| receiver.poll_recv(context)).collect().await
+    let mut heard = Vec::new();
+    converse(handler, Shutdown::default(), incoming, &mut heard).await;
+    heard
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,8 +137,8 @@ async fn a_client_that_does_not_read_makes_the_handler_wait() {
             counted.send_modify(|count| *count += 1);
         }
     });
-    let never = async |_| std::future::pending().await;
-    tokio::join!(converse(flood, &shutdown, stream::pending(), never), async {
+    let never = sink::unfold((), |(), _| std::future::pending::<Result<(), Infallible>>());
+    tokio::join!(converse(flood, shutdown.clone(), stream::pending(), never), async {
         let _ = count.wait_for(|count| *count > BACKLOG).await;
         tokio::time::sleep(GRACE).await;
         assert!(*count.borrow() <= BACKLOG + 1, "{} messages are waiting", *count.borrow());
@@ -134,7 +162,8 @@ fn only_a_whole_handshake_opens_a_socket() {
     assert!(opens("GET", &whole));
     assert!(!opens("POST", &whole));
     for missing in 0..whole.len() {
-        let rest: Vec<_> = whole.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, header)| *header).collect();
+        let rest: Vec<_> =
+            whole.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, header)| *header).collect();
         assert!(!opens("GET", &rest), "without {}", whole[missing].0);
     }
 }

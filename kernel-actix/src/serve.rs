@@ -1,0 +1,48 @@
+//! A server with the limits that a public one needs.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::ServiceConfig;
+use actix_web::{App as Routes, HttpServer};
+use kernel_core::App;
+
+use crate::dress;
+
+/// How long the client may take to see that the server has closed.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves the routes, which the app is [configured](crate::configure) in, until `shutdown` is ready. Then streams and
+/// sockets are told to end, and connections may finish their request, all within the app's [timeouts](App::timeouts).
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(
+    app: &App,
+    listener: TcpListener,
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let timeouts = app.timeouts();
+    let server = HttpServer::new(move || Routes::new().wrap(from_fn(dress)).configure(routes.clone()))
+        .listen(listener)?
+        .client_request_timeout(timeouts.head)
+        .client_disconnect_timeout(LINGER)
+        // A client that closes its side has gone, and its handler is cancelled.
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .shutdown_timeout(timeouts.drain.as_secs())
+        .disable_signals()
+        .run();
+    let (handle, mut server) = (server.handle(), std::pin::pin!(server));
+    tokio::select! {
+        ended = &mut server => return ended,
+        () = shutdown => {}
+    }
+    app.shutdown().begin();
+    let (ended, ()) = tokio::join!(server, handle.stop(true));
+    ended
+}
