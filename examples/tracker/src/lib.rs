@@ -1,1 +1,20 @@
-//! Placeholder.
+//! An issue tracker as a product team would write it: one [`Pillar`](kernel_core::Pillar) beside the kernel's own.
+//!
+//! [`app`] puts the product together. The programs `tracker-axum` and `tracker-actix` serve it, and the tests call it
+//! in memory.
+
+pub mod activity;
+mod error;
+pub mod event;
+mod http;
+pub mod issue;
+mod job;
+pub mod permission;
+pub mod project;
+mod store;
+mod text;
+mod tracker;
+
+pub use error::Error;
+pub use job::PurgeProject;
+pub use tracker::{Settings, Tracker, app};

@@ -1,0 +1,364 @@
+//! Issues: writing down, finding, changing, deleting.
+
+mod filter;
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use kernel_core::http::{Items, PageRequest, Patch};
+use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::event::{IssueCreated, IssueDeleted, IssueMoved, Subject};
+use crate::project::ProjectId;
+use crate::store;
+use crate::text::{blank_as_none, present, printable, saying_something};
+use crate::tracker::Tracker;
+
+pub use filter::{Assignee, IssueFilter, IssueOrder, SearchText};
+pub(crate) use filter::{NEWEST_FIRST, Position};
+
+/// Names issues.
+#[derive(Debug)]
+pub enum IssueNoun {}
+
+impl Noun for IssueNoun {
+    const PREFIX: &'static str = "iss";
+}
+
+/// The id of an issue.
+pub type IssueId = Id<IssueNoun>;
+
+/// How far an issue is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nobody works on it.
+    #[default]
+    Open,
+    /// Somebody works on it.
+    InProgress,
+    /// It needs no more work.
+    Done,
+}
+
+/// How much an issue matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Nobody has said.
+    #[default]
+    None,
+    /// Some day.
+    Low,
+    /// As usual.
+    Medium,
+    /// Before the usual.
+    High,
+    /// Right now.
+    Urgent,
+}
+
+impl Status {
+    const ALL: [Self; 3] = [Self::Open, Self::InProgress, Self::Done];
+
+    /// The text that the database and the API hold.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::InProgress => "in_progress",
+            Self::Done => "done",
+        }
+    }
+}
+
+impl Priority {
+    const ALL: [Self; 5] = [Self::None, Self::Low, Self::Medium, Self::High, Self::Urgent];
+
+    /// The text that the database and the API hold.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Urgent => "urgent",
+        }
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|status| status.name() == text).ok_or(text)
+    }
+}
+
+impl TryFrom<String> for Priority {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|priority| priority.name() == text).ok_or(text)
+    }
+}
+
+/// An issue, as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, sqlx::FromRow)]
+pub struct Issue {
+    /// What lists show of it.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub listed: ListedIssue,
+    /// What it says; may be empty.
+    pub body: String,
+}
+
+/// An issue, as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, sqlx::FromRow)]
+pub struct ListedIssue {
+    /// Its id.
+    pub id: IssueId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// Its number in the project.
+    pub number: i64,
+    /// What it is about.
+    pub title: String,
+    /// How far it is.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// How much it matters.
+    #[sqlx(try_from = "String")]
+    pub priority: Priority,
+    /// Who takes care of it; `null` for nobody.
+    #[sqlx(rename = "assignee_id")]
+    pub assignee: Option<UserId>,
+    /// Who wrote it down; `null` for the system.
+    pub created_by: Option<UserId>,
+    /// When it was written down.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What writing down an issue takes.
+#[derive(Debug, Clone, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct NewIssue {
+    /// What it is about.
+    #[garde(length(chars, min = 1, max = 120), custom(saying_something))]
+    #[schemars(length(min = 1, max = 120))]
+    pub title: String,
+    /// What it says.
+    #[serde(default)]
+    #[garde(length(chars, max = 20_000), custom(printable))]
+    #[schemars(length(max = 20_000))]
+    pub body: String,
+    /// How much it matters.
+    #[serde(default)]
+    #[garde(skip)]
+    pub priority: Priority,
+    /// Who takes care of it: a member of the workspace, or nobody.
+    #[serde(default, deserialize_with = "blank_as_none")]
+    #[garde(skip)]
+    pub assignee: Option<UserId>,
+}
+
+/// What can be changed about an issue.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct EditIssue {
+    /// What it is about.
+    #[serde(default, deserialize_with = "present")]
+    #[garde(inner(length(chars, min = 1, max = 120), custom(saying_something)))]
+    #[schemars(with = "String", length(min = 1, max = 120))]
+    pub title: Option<String>,
+    /// What it says.
+    #[serde(default, deserialize_with = "present")]
+    #[garde(inner(length(chars, max = 20_000), custom(printable)))]
+    #[schemars(with = "String", length(max = 20_000))]
+    pub body: Option<String>,
+    /// How far it is.
+    #[serde(default, deserialize_with = "present")]
+    #[garde(skip)]
+    #[schemars(with = "Status")]
+    pub status: Option<Status>,
+    /// How much it matters.
+    #[serde(default, deserialize_with = "present")]
+    #[garde(skip)]
+    #[schemars(with = "Priority")]
+    pub priority: Option<Priority>,
+    /// Who takes care of it; `null` for nobody.
+    #[serde(default)]
+    #[garde(skip)]
+    pub assignee: Patch<UserId>,
+}
+
+impl Issue {
+    fn subject(&self, user_id: Option<UserId>) -> Subject {
+        let ListedIssue { id, project_id, number, .. } = self.listed;
+        Subject { issue_id: id, project_id, number, user_id }
+    }
+}
+
+impl Tracker {
+    /// Writes an issue down.
+    ///
+    /// # Errors
+    /// `not_found` without such a project, [`Error::AssigneeNotMember`].
+    pub async fn create_issue(
+        &self,
+        tx: &mut TenantTx,
+        project: ProjectId,
+        new: NewIssue,
+    ) -> Result<Issue, kernel_core::Error> {
+        let author = tx.ctx().actor().user();
+        self.open_issue(tx, author, project, new).await
+    }
+
+    /// The same in the name of somebody else, for hooks and seeds.
+    pub(crate) async fn open_issue(
+        &self,
+        tx: &mut TenantTx,
+        author: Option<UserId>,
+        project_id: ProjectId,
+        new: NewIssue,
+    ) -> Result<Issue, kernel_core::Error> {
+        let (workspace, now) = (tx.workspace_id(), tx.ctx().now());
+        let NewIssue { title, body, priority, assignee } = new;
+        let number = store::project::take_number(tx.conn(), workspace, project_id).await?;
+        let number = number.ok_or_else(kernel_core::Error::not_found)?;
+        self.check_assignee(tx, assignee).await?;
+        let listed = ListedIssue {
+            id: tx.ctx().new_id(),
+            project_id,
+            number,
+            title,
+            status: Status::default(),
+            priority,
+            assignee,
+            created_by: author,
+            created_at: now,
+            updated_at: now,
+        };
+        let issue = Issue { listed, body };
+        store::issue::insert(tx.conn(), workspace, &issue).await?;
+        publish(tx, &IssueCreated { issue: issue.subject(author) }).await?;
+        Ok(issue)
+    }
+
+    /// The issues of a project that the filter lets through, in its order.
+    ///
+    /// # Errors
+    /// `not_found` without such a project; `malformed_cursor`.
+    pub async fn issues(
+        &self,
+        tx: &mut TenantTx,
+        project: ProjectId,
+        filter: &IssueFilter,
+        page: &PageRequest,
+    ) -> Result<Items<ListedIssue>, kernel_core::Error> {
+        let workspace = tx.workspace_id();
+        if !store::project::exists(tx.conn(), workspace, project).await? {
+            return Err(kernel_core::Error::not_found());
+        }
+        let assignee = match filter.assignee {
+            None => None,
+            Some(Assignee::User(user)) => Some(user),
+            Some(Assignee::Me) => match tx.ctx().actor().user() {
+                Some(user) => Some(user),
+                // Whoever is no person has nothing assigned.
+                None => return Ok(page.items(Vec::new(), |_: &ListedIssue| ())),
+            },
+        };
+        let order = filter.sort.unwrap_or(NEWEST_FIRST);
+        let wanted = store::issue::Wanted {
+            project,
+            status: filter.status,
+            priority: filter.priority,
+            assignee,
+            text: filter.q.as_ref().map(SearchText::as_str),
+            order,
+            after: page.after::<Position>()?,
+            limit: page.fetch(),
+        };
+        let rows = store::issue::list(tx.conn(), workspace, wanted).await?;
+        Ok(page.items(rows, |issue| Position::of(order.key, issue)))
+    }
+
+    /// An issue.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn issue(&self, tx: &mut TenantTx, id: IssueId) -> Result<Issue, kernel_core::Error> {
+        let workspace = tx.workspace_id();
+        store::issue::find(tx.conn(), workspace, id).await?.ok_or_else(kernel_core::Error::not_found)
+    }
+
+    /// Changes an issue.
+    ///
+    /// # Errors
+    /// `not_found`, [`Error::AssigneeNotMember`].
+    pub async fn update_issue(
+        &self,
+        tx: &mut TenantTx,
+        id: IssueId,
+        edit: EditIssue,
+    ) -> Result<Issue, kernel_core::Error> {
+        let (workspace, now) = (tx.workspace_id(), tx.ctx().now());
+        let old = store::issue::lock(tx.conn(), workspace, id).await?;
+        let old = old.ok_or_else(kernel_core::Error::not_found)?;
+        let mut new = old.clone();
+        new.body = edit.body.unwrap_or(new.body);
+        new.listed.title = edit.title.unwrap_or(new.listed.title);
+        new.listed.status = edit.status.unwrap_or(new.listed.status);
+        new.listed.priority = edit.priority.unwrap_or(new.listed.priority);
+        new.listed.assignee = edit.assignee.over(new.listed.assignee);
+        if new == old {
+            return Ok(old);
+        }
+        // Somebody who has left may stay the assignee, but cannot become it.
+        if new.listed.assignee != old.listed.assignee {
+            self.check_assignee(tx, new.listed.assignee).await?;
+        }
+        new.listed.updated_at = now;
+        store::issue::update(tx.conn(), workspace, &new).await?;
+        let (from, to) = (old.listed.status, new.listed.status);
+        if from != to {
+            let issue = new.subject(tx.ctx().actor().user());
+            publish(tx, &IssueMoved { issue, from, to }).await?;
+        }
+        Ok(new)
+    }
+
+    /// Deletes an issue.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn delete_issue(&self, tx: &mut TenantTx, id: IssueId) -> Result<Issue, kernel_core::Error> {
+        let workspace = tx.workspace_id();
+        let issue = store::issue::lock(tx.conn(), workspace, id).await?;
+        let issue = issue.ok_or_else(kernel_core::Error::not_found)?;
+        store::issue::delete(tx.conn(), workspace, id).await?;
+        let entry = AuditEntry::new("tracker.issue.delete").target("issue", id);
+        audit(tx, entry.detail("number", issue.listed.number)).await?;
+        let subject = issue.subject(tx.ctx().actor().user());
+        publish(tx, &IssueDeleted { issue: subject }).await?;
+        Ok(issue)
+    }
+
+    async fn check_assignee(
+        &self,
+        tx: &mut TenantTx,
+        assignee: Option<UserId>,
+    ) -> Result<(), kernel_core::Error> {
+        match assignee {
+            Some(user) if !self.tenancy.is_member(tx, user).await? => Err(Error::AssigneeNotMember.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use kernel_core::http::Sort;
+use kernel_core::{UserId, WorkspaceId};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+
+use crate::issue::{Issue, IssueId, IssueOrder, ListedIssue, Position, Priority, Status};
+use crate::project::ProjectId;
+
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    issue: &Issue,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        r"
+        INSERT INTO tracker.issue
+            (workspace_id, id, project_id, number, title, body, status, priority, assignee_id, created_by, created_at,
+            updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+        ",
+    )
+    .bind(workspace)
+    .bind(issue.listed.id)
+    .bind(issue.listed.project_id)
+    .bind(issue.listed.number)
+    .bind(&issue.listed.title)
+    .bind(&issue.body)
+    .bind(issue.listed.status.name())
+    .bind(issue.listed.priority.name())
+    .bind(issue.listed.assignee)
+    .bind(issue.listed.created_by)
+    .bind(issue.listed.created_at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Which rows a list asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) project: ProjectId,
+    pub(crate) status: Option<Status>,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) assignee: Option<UserId>,
+    pub(crate) text: Option<&'a str>,
+    pub(crate) order: Sort<IssueOrder>,
+    pub(crate) after: Option<Position>,
+    pub(crate) limit: i64,
+}
+
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    wanted: Wanted<'_>,
+) -> Result<Vec<ListedIssue>, sqlx::Error> {
+    let mut query = QueryBuilder::<Postgres>::new(
+        "SELECT id, project_id, number, title, status, priority, assignee_id, created_by, created_at, updated_at \
+         FROM tracker.issue WHERE workspace_id = ",
+    );
+    query.push_bind(workspace).push(" AND project_id = ").push_bind(wanted.project);
+    if let Some(status) = wanted.status {
+        query.push(" AND status = ").push_bind(status.name());
+    }
+    if let Some(priority) = wanted.priority {
+        query.push(" AND priority = ").push_bind(priority.name());
+    }
+    if let Some(assignee) = wanted.assignee {
+        query.push(" AND assignee_id = ").push_bind(assignee);
+    }
+    if let Some(text) = wanted.text {
+        query.push(" AND strpos(lower(title), lower(").push_bind(text.to_owned()).push(")) > 0");
+    }
+    let (column, beyond, direction) = match wanted.order.descending {
+        true => (wanted.order.key.column(), "<", "DESC"),
+        false => (wanted.order.key.column(), ">", "ASC"),
+    };
+    if let Some(after) = wanted.after {
+        query.push(format_args!(" AND ({column}, id) {beyond} ("));
+        let id = match after {
+            Position::Age(at, id) | Position::Change(at, id) => {
+                query.push_bind(at);
+                id
+            }
+            Position::Rank(rank, id) => {
+                query.push_bind(rank);
+                id
+            }
+            Position::Title(title, id) => {
+                query.push_bind(title);
+                id
+            }
+        };
+        query.push(", ").push_bind(id).push(")");
+    }
+    query.push(format_args!(" ORDER BY {column} {direction}, id {direction} LIMIT ")).push_bind(wanted.limit);
+    query.build_query_as().fetch_all(conn).await
+}
+
+pub(crate) async fn find(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    id: IssueId,
+) -> Result<Option<Issue>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT i.id, i.project_id, i.number, i.title, i.body, i.status, i.priority, i.assignee_id, i.created_by,
+            i.created_at, i.updated_at
+        FROM tracker.issue AS i
+        JOIN tracker.project AS p ON p.workspace_id = i.workspace_id AND p.id = i.project_id
+        WHERE i.workspace_id = $1 AND i.id = $2 AND p.deleted_at IS NULL
+        ",
+    )
+    .bind(workspace)
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+/// The issue, locked until the transaction ends.
+pub(crate) async fn lock(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    id: IssueId,
+) -> Result<Option<Issue>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT i.id, i.project_id, i.number, i.title, i.body, i.status, i.priority, i.assignee_id, i.created_by,
+            i.created_at, i.updated_at
+        FROM tracker.issue AS i
+        JOIN tracker.project AS p ON p.workspace_id = i.workspace_id AND p.id = i.project_id
+        WHERE i.workspace_id = $1 AND i.id = $2 AND p.deleted_at IS NULL
+        FOR UPDATE OF i
+        ",
+    )
+    .bind(workspace)
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+pub(crate) async fn update(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    issue: &Issue,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        r"
+        UPDATE tracker.issue
+        SET title = $3, body = $4, status = $5, priority = $6, assignee_id = $7, updated_at = $8
+        WHERE workspace_id = $1 AND id = $2
+        ",
+    )
+    .bind(workspace)
+    .bind(issue.listed.id)
+    .bind(&issue.listed.title)
+    .bind(&issue.body)
+    .bind(issue.listed.status.name())
+    .bind(issue.listed.priority.name())
+    .bind(issue.listed.assignee)
+    .bind(issue.listed.updated_at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn delete(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    id: IssueId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM tracker.issue WHERE workspace_id = $1 AND id = $2")
+        .bind(workspace)
+        .bind(id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Deletes at most `limit` issues of a project, and says how many there were.
+pub(crate) async fn delete_of_project(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    project: ProjectId,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        r"
+        DELETE FROM tracker.issue
+        WHERE workspace_id = $1
+            AND id IN (SELECT id FROM tracker.issue WHERE workspace_id = $1 AND project_id = $2 LIMIT $3)
+        ",
+    )
+    .bind(workspace)
+    .bind(project)
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,94 @@
+//! The product as a pillar, and the app around it.
+
+use kernel_auth::Auth;
+use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Subscriber, Table};
+use kernel_jobs::Jobs;
+use kernel_tenancy::Tenancy;
+
+use crate::job::{PurgeProject, purge_project};
+use crate::{activity, http, permission};
+
+/// What can be chosen about the tracker.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// How long sessions last, and how many passwords are hashed at once.
+    pub auth: kernel_auth::Settings,
+}
+
+/// The issue tracker. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tracker {
+    pub(crate) auth: Auth,
+    pub(crate) tenancy: Tenancy,
+}
+
+/// The whole product: the kernel's pillars and the tracker's own.
+#[must_use]
+pub fn app(db: Db, mut config: Config, settings: &Settings) -> AppBuilder {
+    let tracker = Tracker::new(settings);
+    tracker.configure(&mut config);
+    tracker.register(App::builder(db, config))
+}
+
+impl Tracker {
+    /// The product with these settings.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self { auth: Auth::new(settings.auth.clone()), tenancy: Tenancy }
+    }
+
+    /// Sets what follows from the product itself, and leaves what the host chooses.
+    pub fn configure(&self, config: &mut Config) {
+        "Tracker".clone_into(&mut config.http.title);
+        config.http.sign_in_page = Some("/log-in".to_owned());
+    }
+
+    /// Registers the kernel's pillars and the tracker's own.
+    #[must_use]
+    pub fn register(&self, builder: AppBuilder) -> AppBuilder {
+        builder.with(Jobs::new()).with(&self.auth).with(self.tenancy).with(self.clone())
+    }
+}
+
+impl From<Tracker> for Pillar {
+    fn from(tracker: Tracker) -> Self {
+        Self::new("tracker")
+            .migrations(Migrations::new("tracker", sqlx::migrate!("./migrations")))
+            .tables([
+                Table::tenant("tracker", "project")
+                    .public(&[
+                        "id",
+                        "key",
+                        "last_issue_number",
+                        "created_by",
+                        "created_at",
+                        "updated_at",
+                        "deleted_at",
+                    ])
+                    .private(&["name", "description"]),
+                Table::tenant("tracker", "issue")
+                    .public(&["id", "project_id", "number", "status", "priority", "priority_rank"])
+                    .public(&["assignee_id", "created_by", "created_at", "updated_at"])
+                    .private(&["title", "body"]),
+                Table::tenant("tracker", "activity").public(&[
+                    "id",
+                    "project_id",
+                    "issue_id",
+                    "issue_number",
+                    "kind",
+                    "status",
+                    "user_id",
+                    "created_at",
+                ]),
+            ])
+            .permissions(permission::ALL)
+            .messages(include_str!("../locales/en.json"))
+            .routes(http::routes(&tracker))
+            .jobs([JobDef::new::<PurgeProject, _, _>((), purge_project)])
+            .subscribers([
+                Subscriber::new("tracker.activity.issue_created", (), activity::issue_created),
+                Subscriber::new("tracker.activity.issue_moved", (), activity::issue_moved),
+                Subscriber::new("tracker.activity.issue_deleted", (), activity::issue_deleted),
+            ])
+    }
+}
