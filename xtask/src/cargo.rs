@@ -18,6 +18,7 @@ pub fn target_dir() -> Result<PathBuf> {
 }
 
 /// The folder of the workspace.
+#[must_use]
 pub fn workspace_dir() -> PathBuf {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     own.parent().map_or_else(|| own.clone(), PathBuf::from)
@@ -25,6 +26,7 @@ pub fn workspace_dir() -> PathBuf {
 
 /// `cargo` itself, the one that runs this program.
 #[expect(clippy::disallowed_methods, reason = "cargo tells its children so where it is")]
+#[must_use]
 pub fn cargo() -> Command {
     child(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

@@ -12,6 +12,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// An outcome without figures; add them with [`value`](Self::value).
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -33,6 +34,7 @@ impl Outcome {
     }
 
     /// What was missed, one sentence each; empty when the goals are met.
+    #[must_use]
     pub fn missed(&self) -> &[String] {
         &self.missed
     }
@@ -40,6 +42,7 @@ impl Outcome {
     /// Prints the missed goals and, as the last line, `name: key=value …`.
     ///
     /// The exit code is 0 when all goals are met and 1 otherwise. 2 stands for «could not run».
+    #[must_use]
     pub fn report(&self, name: &str) -> ExitCode {
         for line in &self.missed {
             eprintln!("{name}: missed: {line}");

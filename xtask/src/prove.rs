@@ -67,7 +67,6 @@ impl Options {
     /// # Errors
     ///
     /// When the target folder cannot be told.
-    #[expect(clippy::unused_self, reason = "what a trial needs, it gets from its options")]
     pub fn search(&self) -> Result<Search> {
         postgres::search("test")
     }
@@ -79,6 +78,7 @@ pub const PROOFS: &[Proof] = &[];
 
 /// The command line of `cargo xtask prove`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Arguments {
     /// Which proof to run
     #[arg(required_unless_present_any = ["all", "list"])]
@@ -105,6 +105,7 @@ pub struct Arguments {
 /// # Errors
 ///
 /// When there is no such proof or fault, and when the trial could not be carried out.
+#[expect(clippy::future_not_send, reason = "awaited in main, on the thread that made it")]
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     if arguments.list {
         for proof in PROOFS {

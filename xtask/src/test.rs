@@ -78,7 +78,7 @@ async fn steps(program: &Path, url: &str, left_out: &Path) -> Vec<Step> {
         command
     };
     let mut steps = vec![
-        Step::new("fmt", cargo(&["fmt", "--all", "--check"])),
+        Step::new("fmt", cargo(&["fmt", "--all", "--check", "--", "-l"])),
         Step::new(
             "clippy",
             cargo(&["clippy", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"]),

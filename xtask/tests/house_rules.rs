@@ -163,7 +163,10 @@ fn places_with_leave_to_hold_sql_exist_and_use_it() {
     for (place, reason) in SQL_ELSEWHERE {
         let mut below = all.iter().filter(|(path, _)| path.starts_with(place)).peekable();
         if below.peek().is_some() || !place.ends_with('/') {
-            assert!(below.any(|(_, text)| lines(text, holds_sql) != []), "{place} needs no leave: {reason}");
+            assert!(
+                below.any(|(_, text)| !lines(text, holds_sql).is_empty()),
+                "{place} needs no leave: {reason}"
+            );
         }
     }
 }
