@@ -88,10 +88,10 @@ impl Auth {
     /// # Errors
     /// When the database refuses.
     pub async fn log_out(&self, tx: &mut GlobalTx, cookie: Option<&str>) -> Result<SetCookie, kernel_core::Error> {
-        if let Some(hash) = cookie.and_then(hash_of) {
-            if let Some(user) = store::session::delete(tx.conn(), &hash).await? {
-                audit(tx, AuditEntry::new("auth.log_out").target("user", user)).await?;
-            }
+        if let Some(hash) = cookie.and_then(hash_of)
+            && let Some(user) = store::session::delete(tx.conn(), &hash).await?
+        {
+            audit(tx, AuditEntry::new("auth.log_out").target("user", user)).await?;
         }
         Ok(SetCookie::removal(COOKIE))
     }

@@ -92,12 +92,12 @@ impl Fault for sqlx::Error {
     fn kind(&self) -> ErrorKind {
         let code = self.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match (self, code.as_deref()) {
-            (Self::PoolTimedOut | Self::PoolClosed | Self::Io(_), _) => ErrorKind::Unavailable,
+            (Self::PoolTimedOut | Self::PoolClosed | Self::Io(_), _)
+            | (_, Some("57P01" | "57P02" | "57P03" | "53300")) => ErrorKind::Unavailable,
             // A write in a READ ONLY transaction: the workspace, or the session, may only read.
             (_, Some("25006")) => ErrorKind::Forbidden,
             (_, Some("40001" | "40P01" | "55P03")) => ErrorKind::Conflict,
             (_, Some("57014")) => ErrorKind::Timeout,
-            (_, Some("57P01" | "57P02" | "57P03" | "53300")) => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
         }
     }

@@ -52,7 +52,7 @@ impl fmt::Debug for Hooks {
         f.debug_struct("Hooks")
             .field("signup", &self.signup.len())
             .field("workspace_created", &self.workspace_created.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

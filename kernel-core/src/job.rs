@@ -151,7 +151,7 @@ impl JobDef {
                 run(job, attempt).await
             })
         });
-        Self { kind: J::KIND, attempts: 10, limit: Duration::from_secs(60), run: erased }
+        Self { kind: J::KIND, attempts: 10, limit: Duration::from_mins(1), run: erased }
     }
 
     /// How often it is tried before it is set aside. 10 unless said.
@@ -234,7 +234,7 @@ impl Subscriber {
                 attempt.complete(async |tx: &mut TenantTx| react.call(state, tx, event).await).await
             })
         });
-        let job = JobDef { kind: name, attempts: 10, limit: Duration::from_secs(60), run };
+        let job = JobDef { kind: name, attempts: 10, limit: Duration::from_mins(1), run };
         Self { event: E::NAME, job }
     }
 

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn texts_are_plural_and_keys_are_unique() {
         let mut messages = Messages::default();
-        messages.add(r##"{"n": "{count, plural, one {# issue} other {# issues}} in {name}"}"##).unwrap();
+        messages.add(r#"{"n": "{count, plural, one {# issue} other {# issues}} in {name}"}"#).unwrap();
         let args = |count: &str| BTreeMap::from([("count", count.to_owned()), ("name", "<b>".to_owned())]);
         assert_eq!(messages.t("n", &args("1")), "1 issue in <b>");
         assert_eq!(messages.t("n", &args("2")), "2 issues in <b>");

@@ -79,6 +79,9 @@ impl Keyring {
     }
 
     /// Encrypts `plain`. It opens only with the same `context`: the table, column and row, or the purpose.
+    ///
+    /// # Panics
+    /// When `plain` is longer than AES-GCM allows, 64 GiB.
     #[must_use]
     pub fn seal(&self, entropy: &Entropy, context: &[u8], plain: &[u8]) -> SealedBytes {
         let nonce: [u8; NONCE] = entropy.bytes();
@@ -145,7 +148,8 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub struct Sealed<T> {
     key_id: String,
     /// Nonce and ciphertext in base64.
-    sealed: String,
+    #[serde(rename = "sealed")]
+    bytes: String,
     #[serde(skip)]
     clear: PhantomData<fn() -> T>,
 }
@@ -158,7 +162,7 @@ impl<T: Serialize + DeserializeOwned> Sealed<T> {
     pub fn new(keyring: &Keyring, entropy: &Entropy, purpose: &str, value: &T) -> Result<Self, serde_json::Error> {
         let plain = Zeroizing::new(serde_json::to_vec(value)?);
         let SealedBytes { key_id, bytes } = keyring.seal(entropy, purpose.as_bytes(), &plain);
-        Ok(Self { key_id, sealed: STANDARD.encode(bytes), clear: PhantomData })
+        Ok(Self { key_id, bytes: STANDARD.encode(bytes), clear: PhantomData })
     }
 
     /// Decrypts the value.
@@ -166,7 +170,7 @@ impl<T: Serialize + DeserializeOwned> Sealed<T> {
     /// # Errors
     /// [`OpenError`] for another purpose, an unknown key or changed bytes.
     pub fn open(&self, keyring: &Keyring, purpose: &str) -> Result<T, OpenError> {
-        let bytes = STANDARD.decode(&self.sealed).map_err(|_| OpenError)?;
+        let bytes = STANDARD.decode(&self.bytes).map_err(|_| OpenError)?;
         let plain = Zeroizing::new(keyring.open(purpose.as_bytes(), &self.key_id, &bytes)?);
         serde_json::from_slice(&plain).map_err(|_| OpenError)
     }

@@ -9,8 +9,10 @@ mod left_out;
 pub mod pgbouncer;
 #[cfg(unix)]
 pub mod postgres;
+mod raw;
 
 pub use client::{Answer, Client};
 pub use database::{DatabaseError, Logins, TestDatabase, server};
 pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;
+pub use raw::RawClient;

@@ -78,7 +78,7 @@ impl Tenancy {
         let rows = page.items(rows, |row| (row.created_at, row.id));
         let people = people(tx, &rows.items.iter().map(|row| row.user_id).collect::<Vec<_>>()).await?;
         let shows_email = tx.ctx().can(MEMBER_UPDATE);
-        Ok(rows.map(|row| member(row, &people, shows_email)))
+        Ok(rows.map(|row| member(&row, &people, shows_email)))
     }
 
     /// The members who joined first, for a choice among them: at most `limit`, and never more than 500.
@@ -94,7 +94,7 @@ impl Tenancy {
         let rows = store::membership::list(tx.conn(), workspace, None, limit.min(500).into()).await?;
         let people = people(tx, &rows.iter().map(|row| row.user_id).collect::<Vec<_>>()).await?;
         let shows_email = tx.ctx().can(MEMBER_UPDATE);
-        Ok(rows.into_iter().map(|row| member(row, &people, shows_email)).collect())
+        Ok(rows.iter().map(|row| member(row, &people, shows_email)).collect())
     }
 
     /// Whether `user` belongs to the transaction's workspace.
@@ -142,7 +142,7 @@ impl Tenancy {
     }
 }
 
-fn member(row: store::membership::Row, people: &[Person], shows_email: bool) -> Member {
+fn member(row: &store::membership::Row, people: &[Person], shows_email: bool) -> Member {
     let person = people.iter().find(|person| person.id == row.user_id);
     Member {
         user_id: row.user_id,

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 #[derive(Debug, sqlx::FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of the catalog is what it is")]
 pub(crate) struct Relation {
     pub(crate) schema: String,
     pub(crate) name: String,

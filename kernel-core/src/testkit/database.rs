@@ -1,5 +1,6 @@
 //! Databases with the schema of a plan, copied from a template in a moment, and the logins to reach them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
@@ -98,7 +99,7 @@ impl Logins {
     fn password(&self, role: &str) -> String {
         let login = self.server.clone().host("localhost").port(5432).database("postgres").to_url_lossy();
         let seed = format!("{login}/{role}");
-        sha256(seed.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&sha256(seed.as_bytes()))
     }
 
     /// The configuration of a process that uses every login.
@@ -161,9 +162,16 @@ impl Logins {
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// Tells whether a password is the one set, without telling the password.
 fn fingerprint(password: &str) -> String {
-    sha256(password.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha256(password.as_bytes())[..8])
 }
 
 /// Roles belong to the whole server: two processes that make them at once would trip over each other.
@@ -188,12 +196,10 @@ impl TestDatabase {
     pub async fn create(plan: &MigrationPlan) -> Result<Self, DatabaseError> {
         let server = server().await?;
         let script: String = plan.export().into_iter().map(|file| file.sql).collect();
-        let hash: String = sha256(script.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect();
-        let template = format!("kernel_template_{hash}");
+        let template = format!("kernel_template_{}", hex(&sha256(script.as_bytes())[..8]));
         ensure_template(&server, &template, plan).await?;
 
-        let suffix: String = Entropy::system().bytes::<8>().iter().map(|b| format!("{b:02x}")).collect();
-        let name = format!("kernel_test_{suffix}");
+        let name = format!("kernel_test_{}", hex(&Entropy::system().bytes::<8>()));
         let mut admin = server.options().clone().database("postgres").connect().await?;
         let statement = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\"");
         admin.execute(AssertSqlSafe(statement)).await?;

@@ -33,6 +33,9 @@ pub fn roles() -> RoleNames {
 }
 
 /// The configuration of tests: a clock that stands at noon on 4 January 2027, and a key that protects nothing.
+///
+/// # Panics
+/// Never: the key in it is one.
 #[must_use]
 pub fn config() -> Config {
     let noon = DateTime::from_timestamp(1_799_064_000, 0).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
