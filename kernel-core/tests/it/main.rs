@@ -1,7 +1,9 @@
 //! The core against a real PostgreSQL.
 #![cfg(feature = "testkit")]
+#![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
 mod build;
 mod handle;
+mod http;
 mod migration;
 mod shop;

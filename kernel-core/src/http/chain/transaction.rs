@@ -1,11 +1,14 @@
 //! Runs the handler: in the transaction of its kind, again when only its neighbours were in the way.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Gate;
+use futures_util::FutureExt;
+
 use super::idempotency::Key;
+use super::{Gate, Panicked};
 use crate::ctx::Ctx;
 use crate::db::{Db, DbError, GlobalTx, TenantTx, Tx};
 use crate::error::Error;
@@ -104,11 +107,15 @@ impl Gate<'_> {
     ) -> Result<Reply, Error> {
         let step = handler.prepare(incoming)?;
         let mut tx = X::open(&self.app.db, ctx).await?;
-        let outcome = match key {
-            Some(key) => self.once(key, &mut tx, step).await,
-            None => step(&mut tx).await,
+        let work = async {
+            match key {
+                Some(key) => self.once(key, &mut tx, step).await,
+                None => step(&mut tx).await,
+            }
         };
-        match outcome {
+        // Caught here too, so that its locks are gone before the caller hears of the panic and tries again.
+        let outcome = AssertUnwindSafe(work).catch_unwind().await;
+        match outcome.unwrap_or_else(|panic| Err(Error::internal(Panicked::from(panic)))) {
             Ok(reply) => {
                 // Nobody hears of success before it is certain.
                 tx.commit().await?;

@@ -1,0 +1,10 @@
+//! The chain, from the first header to the committed row.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail where they stand, like the tests themselves")]
+
+mod idempotency;
+mod limit;
+mod order;
+mod reply;
+mod shop;
+mod site;
+mod workspace;

@@ -1,0 +1,409 @@
+//! The shop with a front door: people, workspaces and routes of every kind.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use garde::Validate;
+use http::{HeaderMap, Method, Request, Response};
+use kernel_core::actor::ApiKeyId;
+use kernel_core::http::{
+    Access, Body, Call, Created, Html, HttpConfig, Idempotency, Items, Json, NoContent, Paged, Path, Query,
+    RateClass, Reply, Route, SeeOther, SetCookie, Unfiltered, WithCookie,
+};
+use kernel_core::job::JobNoun;
+use kernel_core::seam::{Auth, Credential, FoundWorkspace, Principal, TenantResolver, WorkspaceName};
+use kernel_core::testkit::{TestKernel, config};
+use kernel_core::{
+    Actor, Ctx, Db, DbError, Error, ErrorKind, GlobalTx, Id, Pillar, Role, TenantTx, Tx, UserId, Workspace,
+    WorkspaceId, WorkspaceStatus,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+pub(super) const CLIENT: &str = "203.0.113.7";
+
+mod permission {
+    kernel_core::permissions! {
+        pub READ = "shop.item.read" for Viewer;
+        pub WRITE = "shop.item.write" for Member;
+    }
+}
+
+mod feature {
+    kernel_core::features! {
+        pub EXPORT = "shop.export";
+    }
+}
+
+/// Who may come in, and where they belong.
+#[derive(Default)]
+pub(super) struct Town {
+    pub(super) sessions: Mutex<HashMap<String, Principal>>,
+    pub(super) keys: Mutex<HashMap<String, Principal>>,
+    pub(super) members: Mutex<Vec<(UserId, FoundWorkspace)>>,
+    /// How often the body of a counting handler has run.
+    pub(super) runs: AtomicU32,
+    pub(super) gate: Notify,
+    pub(super) entered: Notify,
+}
+
+#[async_trait]
+impl Auth for Town {
+    fn cookie_name(&self) -> &'static str {
+        "__Host-shop"
+    }
+
+    async fn authenticate(
+        &self,
+        _: &Ctx,
+        _: &Db,
+        credential: Credential<'_>,
+    ) -> Result<Option<Principal>, Error> {
+        let (known, shown) = match credential {
+            Credential::Bearer(token) => (&self.keys, token),
+            Credential::Cookie(value) => (&self.sessions, value),
+        };
+        Ok(known.lock().unwrap().get(shown).cloned())
+    }
+}
+
+#[async_trait]
+impl TenantResolver for Town {
+    async fn resolve(
+        &self,
+        ctx: &Ctx,
+        _: &Db,
+        name: &WorkspaceName,
+    ) -> Result<Option<FoundWorkspace>, Error> {
+        let named = |workspace: &FoundWorkspace| match name {
+            WorkspaceName::Id(id) => workspace.id == *id,
+            WorkspaceName::Slug(slug) => workspace.slug == *slug,
+        };
+        let members = self.members.lock().unwrap();
+        let found = match ctx.actor() {
+            // A careless resolver: it lets any key into any workspace. The chain must not.
+            Actor::ApiKey { .. } => members.iter().find(|(_, workspace)| named(workspace)),
+            actor => members.iter().find(|(user, workspace)| Some(*user) == actor.user() && named(workspace)),
+        };
+        Ok(found.map(|(_, workspace)| workspace.clone()))
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewItem {
+    #[garde(length(min = 1, max = 20))]
+    name: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Item {
+    name: String,
+    workspace_id: WorkspaceId,
+}
+
+type Shared = Arc<Town>;
+
+async fn create(town: Shared, tx: &mut TenantTx, Body(new): Body<NewItem>) -> Result<Created<Item>, Error> {
+    town.runs.fetch_add(1, Ordering::SeqCst);
+    crate::shop::insert(tx, &new.name).await.map_err(DbError::from)?;
+    match new.name.as_str() {
+        "bad" => return Err(Error::new(ErrorKind::Conflict, "conflict")),
+        "panic" => panic!("the shelf fell over"),
+        "slow" => {
+            town.entered.notify_one();
+            town.gate.notified().await;
+        }
+        "contended" if town.runs.load(Ordering::SeqCst) < 3 => {
+            let statement = "DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40001'; END $$";
+            sqlx::query(statement).execute(tx.conn()).await.map_err(DbError::from)?;
+        }
+        _ => {}
+    }
+    Ok(Created(Item { name: new.name, workspace_id: tx.workspace_id() }))
+}
+
+async fn list(_: Shared, tx: &mut TenantTx, list: Paged<Unfiltered>) -> Result<Items<String>, Error> {
+    let after = list.page.after::<String>()?.unwrap_or_default();
+    let statement = "SELECT name FROM shop.item WHERE name > $1 ORDER BY name LIMIT $2";
+    let rows = sqlx::query_scalar(statement).bind(after).bind(list.page.fetch()).fetch_all(tx.conn()).await;
+    Ok(list.page.items(rows.map_err(DbError::from)?, Clone::clone))
+}
+
+async fn show(_: Shared, _: &mut TenantTx, Path(id): Path<Id<JobNoun>>) -> Result<Json<String>, Error> {
+    Err(Error::not_found().arg("id", id))
+}
+
+async fn write_on_get(_: Shared, tx: &mut TenantTx, (): ()) -> Result<NoContent, Error> {
+    crate::shop::insert(tx, "sneaked").await.map_err(DbError::from)?;
+    Ok(NoContent)
+}
+
+async fn register(
+    town: Shared,
+    _: &mut GlobalTx,
+    Body(new): Body<NewItem>,
+) -> Result<WithCookie<Json<u32>>, Error> {
+    let run = town.runs.fetch_add(1, Ordering::SeqCst);
+    Ok(WithCookie(SetCookie::session("__Host-shop", format!("secret-{}-{run}", new.name)), Json(run)))
+}
+
+async fn form(_: Shared, _: &mut GlobalTx, Body(new): Body<NewItem>) -> Result<SeeOther, Error> {
+    Ok(SeeOther::to(format!("/made/{}", new.name)))
+}
+
+async fn home(_: Shared, call: Call, (): ()) -> Result<Html, Error> {
+    Ok(Html::new(format!("<p>{}</p>", call.ctx.actor().kind())))
+}
+
+async fn whoami(_: Shared, call: Call, (): ()) -> Result<Json<String>, Error> {
+    let client = call.ctx.client();
+    Ok(Json(format!("{} {:?} {}", call.ctx.actor().kind(), client.ip, call.ctx.request_id())))
+}
+
+async fn ticks(_: Shared, _: Call, (): ()) -> Result<Reply, Error> {
+    let ticks =
+        futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"data: tick\n\n")));
+    Ok(Reply::stream("text/event-stream", ticks))
+}
+
+async fn socket(_: Shared, _: Call, (): ()) -> Result<Reply, Error> {
+    Ok(Reply::socket(|_| async {}))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Search {
+    q: Option<String>,
+}
+
+async fn search(_: Shared, _: Call, Query(search): Query<Search>) -> Result<Json<Option<String>>, Error> {
+    Ok(Json(search.q))
+}
+
+fn routes(town: &Shared) -> Vec<Route> {
+    use permission::{READ, WRITE};
+    let (get, post) = (Method::GET, Method::POST);
+    let free =
+        |path, operation, access| Route::free(Method::GET, path, operation, access, town.clone(), whoami);
+    let writer = |path, operation| Route::tenant(Method::POST, path, operation, WRITE, town.clone(), create);
+    vec![
+        writer("/items", "shop.item.create"),
+        writer("/once", "shop.item.once").idempotent(Idempotency::Required),
+        writer("/small", "shop.item.small").body_limit(16),
+        writer("/verified", "shop.item.verified").verified(),
+        writer("/export", "shop.item.export").feature(feature::EXPORT),
+        Route::tenant(get.clone(), "/items", "shop.item.list", READ, town.clone(), list),
+        Route::tenant(get.clone(), "/items/{item}", "shop.item.show", READ, town.clone(), show),
+        Route::tenant(get.clone(), "/sneak", "shop.item.sneak", READ, town.clone(), write_on_get),
+        Route::tenant(get.clone(), "/heavy", "shop.item.heavy", READ, town.clone(), list)
+            .rate(RateClass::Heavy),
+        Route::global(
+            post.clone(),
+            "/register",
+            "shop.user.register",
+            Access::Public,
+            town.clone(),
+            register,
+        )
+        .rate(RateClass::Auth),
+        Route::global(post, "/form", "shop.form.send", Access::Public, town.clone(), form).page(),
+        Route::free(get.clone(), "/", "shop.home.show", Access::Public, town.clone(), home).page(),
+        Route::free(get.clone(), "/account", "shop.account.show", Access::SignedIn, town.clone(), home)
+            .page(),
+        Route::free(get.clone(), "/ticks", "shop.tick.stream", Access::Member(READ), town.clone(), ticks),
+        Route::free(get.clone(), "/socket", "shop.tick.socket", Access::SignedIn, town.clone(), socket),
+        Route::free(get, "/search", "shop.item.search", Access::Public, town.clone(), search),
+        free("/whoami", "shop.user.whoami", Access::Public),
+        free("/people", "shop.user.people", Access::SignedIn),
+        free("/staff", "shop.user.staff", Access::Staff),
+    ]
+}
+
+/// A running shop with two workspaces: `acme`, where alice works and vera looks, and `rival`, where bob works.
+pub(super) struct Shop {
+    pub(super) kernel: TestKernel,
+    pub(super) town: Shared,
+    pub(super) acme: Workspace,
+    pub(super) rival: Workspace,
+}
+
+impl Shop {
+    pub(super) async fn open() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(configure: impl FnOnce(&mut HttpConfig)) -> Self {
+        let town = Shared::default();
+        let mut config = config();
+        configure(&mut config.http);
+        let kernel = TestKernel::with(config, |app| app.with(pillar(&town))).await;
+        let (acme, rival) = (kernel.found_workspace().await, kernel.found_workspace().await);
+        let shop = Self { kernel, town, acme, rival };
+        for (name, workspace, slug, role) in [
+            ("alice", &shop.acme, "acme", Role::Member),
+            ("vera", &shop.acme, "acme", Role::Viewer),
+            ("bob", &shop.rival, "rival", Role::Owner),
+        ] {
+            let id = shop.sign_in(name, true);
+            shop.join(id, workspace.id(), slug, role, WorkspaceStatus::Active);
+        }
+        let key = ApiKeyId::from_uuid(shop.acme.id().uuid());
+        let actor = Actor::ApiKey { id: key, workspace: shop.acme.id() };
+        shop.town.keys.lock().unwrap().insert("acme-key".to_owned(), Principal { actor, csrf: None });
+        shop
+    }
+
+    /// A person whose session is their name, with `csrf-` before it as the token.
+    pub(super) fn sign_in(&self, name: &str, verified: bool) -> UserId {
+        let id = self.kernel.app.system("test").new_id();
+        let principal = Principal { actor: Actor::User { id, verified }, csrf: Some(format!("csrf-{name}")) };
+        self.town.sessions.lock().unwrap().insert(name.to_owned(), principal);
+        id
+    }
+
+    pub(super) fn join(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        slug: &str,
+        role: Role,
+        status: WorkspaceStatus,
+    ) {
+        let workspace = FoundWorkspace { id, slug: slug.to_owned(), status, placement: None, role };
+        self.town.members.lock().unwrap().push((user, workspace));
+    }
+
+    pub(super) async fn send(&self, asked: Ask) -> Answer {
+        Answer::of(self.reply(asked).await)
+    }
+
+    pub(super) async fn reply(&self, asked: Ask) -> Reply {
+        let (head, body) = asked.request.into_parts();
+        let to = self.kernel.app.find(&head);
+        self.kernel.app.call(to, Request::from_parts(head, body), asked.peer).await
+    }
+
+    pub(super) fn runs(&self) -> u32 {
+        self.town.runs.load(Ordering::SeqCst)
+    }
+
+    /// The items of all workspaces, as the superuser sees them.
+    pub(super) async fn items(&self) -> Vec<String> {
+        let mut admin = self.kernel.admin().await;
+        sqlx::query_scalar("SELECT name FROM shop.item ORDER BY name").fetch_all(&mut admin).await.unwrap()
+    }
+}
+
+fn pillar(town: &Shared) -> Pillar {
+    crate::shop::pillar()
+        .permissions(permission::ALL)
+        .features(feature::ALL)
+        .routes(routes(town))
+        .provides_auth(town.clone())
+        .provides_tenants(town.clone())
+}
+
+/// A request on its way to the shop.
+#[derive(Clone)]
+pub(super) struct Ask {
+    request: Request<Bytes>,
+    peer: IpAddr,
+}
+
+impl Ask {
+    pub(super) fn new(method: &str, path: &str) -> Self {
+        let request = Request::builder().method(method).uri(path).header("host", "shop.example");
+        Self { request: request.body(Bytes::new()).unwrap(), peer: CLIENT.parse().unwrap() }
+    }
+
+    pub(super) fn get(path: &str) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// Alice makes an item in her workspace, as her browser would.
+    pub(super) fn item(name: &str) -> Self {
+        Self::new("POST", "/api/v1/w/acme/items").json(&format!(r#"{{"name": "{name}"}}"#)).by("alice")
+    }
+
+    pub(super) fn json(self, body: &str) -> Self {
+        self.with("content-type", "application/json").body(body)
+    }
+
+    pub(super) fn body(mut self, body: &str) -> Self {
+        *self.request.body_mut() = Bytes::from(body.to_owned());
+        self
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.request.headers_mut().append(name, value.parse().unwrap());
+        self
+    }
+
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.request.headers_mut().remove(name);
+        self
+    }
+
+    /// With a session and its token, from one of our own pages.
+    pub(super) fn by(self, name: &str) -> Self {
+        self.with("cookie", &format!("__Host-shop={name}"))
+            .with("x-csrf-token", &format!("csrf-{name}"))
+            .with("origin", "https://shop.example")
+    }
+
+    pub(super) fn key(self, key: &str) -> Self {
+        self.with("idempotency-key", key)
+    }
+
+    pub(super) fn from(mut self, peer: &str) -> Self {
+        self.peer = peer.parse().unwrap();
+        self
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    fn of(reply: Reply) -> Self {
+        let Reply::Full(response) = reply else { panic!("{reply:?} is not full") };
+        let (head, body) = Response::into_parts(response);
+        Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("{} is no JSON", self.text))
+    }
+
+    pub(super) fn code(&self) -> String {
+        self.json()["error"]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{} has no code", self.text))
+            .to_owned()
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Status and body, with what differs from one request to the next taken out.
+    pub(super) fn masked(&self) -> (u16, String) {
+        (self.status, self.text.replace(self.header("x-request-id"), "req_"))
+    }
+}
