@@ -7,6 +7,7 @@
 
 mod client;
 mod frame;
+mod gap;
 mod ledger;
 mod mutant;
 mod parse;

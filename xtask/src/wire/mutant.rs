@@ -42,12 +42,12 @@ pub fn mutants(sql: &str) -> Result<Vec<Mutant>, Unparsed> {
         return Err(refused("mutants are made of one statement, not of several".into()));
     }
     let Some(parsed) = Parsed::read(sql).map_err(refused)? else { return Ok(Vec::new()) };
-    let original = parsed.render();
+    let original = parsed.render().map_err(refused)?;
     let mut found: Vec<Mutant> = Vec::new();
     for (number, change) in candidates(&parsed.statement) {
         let mut changed = parsed.clone();
         apply(&mut changed.statement, number, change).map_err(|reason| refused(reason.into()))?;
-        let sql = changed.render();
+        let sql = changed.render().map_err(refused)?;
         if sql != original && found.iter().all(|other| other.sql != sql) {
             found.push(Mutant { name: format!("{}#{number}", change.name()), sql });
         }

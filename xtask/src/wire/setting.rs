@@ -49,7 +49,7 @@ impl SettingMutant {
                     Some(workspace) => {
                         let text = Value::SingleQuotedString(workspace.to_string());
                         *values = vec![Expr::Value(text.into())];
-                        parsed.render()
+                        parsed.render().map_err(|reason| Unparsed::new(sql, reason))?
                     }
                 }))
             }

@@ -67,7 +67,7 @@ fn strip(sql: &str) -> Result<Option<String>, Unparsed> {
     if let Some(reason) = refused {
         return Err(Unparsed { mentions_tenant: true, ..Unparsed::new(sql, reason) });
     }
-    Ok(changed.then(|| parsed.render()))
+    changed.then(|| parsed.render().map_err(|reason| Unparsed::new(sql, reason))).transpose()
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
         );
         check(
             "INSERT INTO t (workspace_id, id) SELECT $1, id FROM u WHERE workspace_id = $1 ON CONFLICT (workspace_id, id) DO UPDATE SET a = 1 WHERE t.workspace_id = $1",
-            "INSERT INTO t (workspace_id, id) SELECT $1, id FROM u WHERE (true OR workspace_id = $1) ON CONFLICT(workspace_id, id) DO UPDATE SET a = 1 WHERE (true OR t.workspace_id = $1)",
+            "INSERT INTO t (workspace_id, id) SELECT $1, id FROM u WHERE (true OR workspace_id = $1) ON CONFLICT (workspace_id, id) DO UPDATE SET a = 1 WHERE (true OR t.workspace_id = $1)",
         );
         check(
             "SELECT count(*) FILTER (WHERE workspace_id = $1) FROM a LEFT JOIN (b JOIN c ON b.workspace_id = c.workspace_id) ON TRUE",

@@ -22,9 +22,11 @@ const SCHEMA: &str = "
     CREATE TABLE demo.issue (
         workspace_id uuid NOT NULL, id uuid NOT NULL, project_id uuid NOT NULL, title text NOT NULL,
         state text NOT NULL DEFAULT 'open', seq bigint NOT NULL DEFAULT 0, at timestamptz NOT NULL DEFAULT now(),
+        slug text,
         PRIMARY KEY (workspace_id, id),
         FOREIGN KEY (workspace_id, project_id) REFERENCES demo.project (workspace_id, id)
     );
+    CREATE UNIQUE INDEX ON demo.issue (workspace_id, lower(slug)) WHERE slug IS NOT NULL AND state <> 'done';
     INSERT INTO demo.project
     SELECT w::uuid, ('00000000-0000-0000-0001-00000000000' || p)::uuid, 'project ' || p
     FROM unnest(ARRAY['00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b']) AS w,

@@ -28,6 +28,7 @@ pub(crate) const CORPUS: &[&str] = &[
     "INSERT INTO demo.project (workspace_id, id, name) VALUES ($1, $2, $3) ON CONFLICT (workspace_id, id) DO UPDATE SET name = excluded.name WHERE project.workspace_id = $1 RETURNING id",
     "INSERT INTO demo.project (workspace_id, id, name) SELECT $1, gen_random_uuid(), name FROM demo.project WHERE workspace_id = $1 ON CONFLICT DO NOTHING",
     "INSERT INTO demo.project (workspace_id, id, name) SELECT $1, unnest($2::uuid[]), 'x' ON CONFLICT DO NOTHING",
+    "INSERT INTO demo.issue (workspace_id, id, project_id, title, slug) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (workspace_id, lower(slug)) WHERE slug IS NOT NULL AND state <> 'done' DO NOTHING",
     "MERGE INTO demo.project p USING (SELECT $1::uuid AS ws, $2::uuid AS id) AS n ON p.workspace_id = n.ws AND p.id = n.id WHEN MATCHED THEN UPDATE SET name = $3 WHEN NOT MATCHED THEN INSERT (workspace_id, id, name) VALUES (n.ws, n.id, $3)",
 ];
 
