@@ -131,7 +131,11 @@ impl Auth {
 
 #[async_trait::async_trait]
 impl People for Auth {
-    async fn people(&self, conn: &mut PgConnection, ids: &[UserId]) -> Result<Vec<Person>, kernel_core::Error> {
+    async fn people(
+        &self,
+        conn: &mut PgConnection,
+        ids: &[UserId],
+    ) -> Result<Vec<Person>, kernel_core::Error> {
         Ok(store::user::people(conn, ids).await?)
     }
 }

@@ -24,12 +24,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            session_idle: TimeDelta::days(14),
-            session_end: TimeDelta::days(90),
-            hashing: 2,
-            waiting: 64,
-        }
+        Self { session_idle: TimeDelta::days(14), session_end: TimeDelta::days(90), hashing: 2, waiting: 64 }
     }
 }
 
@@ -41,7 +36,8 @@ pub struct Auth {
 }
 
 /// An Argon2id hash with the same cost as every other, of 32 random bytes that were thrown away.
-const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$G6Z0ClqmqVJ7YmFjb2ZmZWUgYnJlYWsgbm93IQAAAAA";
+const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$G6Z0ClqmqVJ7YmFjb2ZmZWUgYnJlYWsgbm93IQAAAAA";
 
 impl Default for Auth {
     fn default() -> Self {

@@ -1,7 +1,9 @@
 //! The pillar's routes.
 
 use http::Method;
-use kernel_core::http::{Access, Body, Call, Created, Json, NoContent, RateClass, Route, WithCookie, cookie_value};
+use kernel_core::http::{
+    Access, Body, Call, Created, Json, NoContent, RateClass, Route, WithCookie, cookie_value,
+};
 use kernel_core::{Error, GlobalTx, Tx};
 
 use crate::account::{LogIn, NewAccount};

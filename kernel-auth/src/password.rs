@@ -35,11 +35,16 @@ impl Passwords {
     }
 
     /// Whether `password` is the one that was hashed. Without a hash it does the same work and says no.
-    pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, kernel_core::Error> {
+    pub(crate) async fn verify(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, kernel_core::Error> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.as_ref().to_owned());
         self.work(password, move |password| {
-            let parsed = PasswordHash::new(&hash).map_err(|error| kernel_core::Error::internal(error.to_string()))?;
+            let parsed =
+                PasswordHash::new(&hash).map_err(|error| kernel_core::Error::internal(error.to_string()))?;
             Ok(Argon2::default().verify_password(password, &parsed).is_ok() && known)
         })
         .await?

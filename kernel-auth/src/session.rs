@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel_core::http::SetCookie;
-use kernel_core::secret::sha256;
 use kernel_core::seam::{Credential, Principal};
+use kernel_core::secret::sha256;
 use kernel_core::{Actor, AuditEntry, Ctx, Db, DbError, GlobalTx, Id, Noun, Tx, audit};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -87,7 +87,11 @@ impl Auth {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn log_out(&self, tx: &mut GlobalTx, cookie: Option<&str>) -> Result<SetCookie, kernel_core::Error> {
+    pub async fn log_out(
+        &self,
+        tx: &mut GlobalTx,
+        cookie: Option<&str>,
+    ) -> Result<SetCookie, kernel_core::Error> {
         if let Some(hash) = cookie.and_then(hash_of)
             && let Some(user) = store::session::delete(tx.conn(), &hash).await?
         {

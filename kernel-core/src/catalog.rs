@@ -90,7 +90,11 @@ impl Plan<'_> {
             match found.kind.as_str() {
                 "m" => findings.add(object, "a materialised view holds what its refresher saw", "drop it"),
                 "v" if found.security_invoker => {}
-                "v" => findings.add(object, "a view runs as its owner", "create it WITH (security_invoker = true)"),
+                "v" => findings.add(
+                    object,
+                    "a view runs as its owner",
+                    "create it WITH (security_invoker = true)",
+                ),
                 _ if self.tables.iter().any(|t| t.schema() == found.schema && t.name() == found.name) => {}
                 _ => findings.add(object, "no pillar declares it", DECLARE),
             }
@@ -112,7 +116,11 @@ impl Plan<'_> {
                 });
                 match found {
                     Some(index) => drop(expected.swap_remove(index)),
-                    None => findings.add(name_of(table), format!("policy {} is not as generated", row.name), MIGRATE),
+                    None => findings.add(
+                        name_of(table),
+                        format!("policy {} is not as generated", row.name),
+                        MIGRATE,
+                    ),
                 }
             }
             for policy in expected {
@@ -128,7 +136,11 @@ impl Plan<'_> {
                 rows.iter().filter(|row| row.schema == table.schema() && row.table == table.name()).collect();
             for row in &rows {
                 let Some(column) = table.columns().iter().find(|column| column.name == row.name) else {
-                    findings.add(&object, format!("column {} has no class", row.name), "declare the column's class");
+                    findings.add(
+                        &object,
+                        format!("column {} has no class", row.name),
+                        "declare the column's class",
+                    );
                     continue;
                 };
                 if row.comment.as_deref() != Some(&format!("class: {}", column.class.name())) {
@@ -138,9 +150,15 @@ impl Plan<'_> {
                     findings.add(&object, "workspace_id is not uuid NOT NULL", "alter the column");
                 }
             }
-            for column in table.columns().iter().filter(|column| rows.iter().all(|row| row.name != column.name)) {
+            for column in
+                table.columns().iter().filter(|column| rows.iter().all(|row| row.name != column.name))
+            {
                 if !rows.is_empty() {
-                    findings.add(&object, format!("column {} does not exist", column.name), "declare what exists");
+                    findings.add(
+                        &object,
+                        format!("column {} does not exist", column.name),
+                        "declare what exists",
+                    );
                 }
             }
             if table.scope() == Scope::Global && rows.iter().any(|row| row.name == "workspace_id") {
@@ -202,7 +220,11 @@ impl Plan<'_> {
                     && normal(&row.signature) == normal(function.signature)
             });
             if !found {
-                findings.add(format!("{}.{}", function.schema, function.signature), "does not exist", MIGRATE);
+                findings.add(
+                    format!("{}.{}", function.schema, function.signature),
+                    "does not exist",
+                    MIGRATE,
+                );
             }
         }
     }

@@ -68,7 +68,8 @@ impl Ctx {
         clock: Clock,
         entropy: Entropy,
     ) -> Self {
-        let shared = Shared { request_id, actor, grant: None, client, read_only: false, csrf: None, clock, entropy };
+        let shared =
+            Shared { request_id, actor, grant: None, client, read_only: false, csrf: None, clock, entropy };
         Self { shared: Arc::new(shared) }
     }
 

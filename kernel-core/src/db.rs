@@ -216,7 +216,8 @@ impl Db {
             worker: config.worker.as_deref().map(pool).transpose()?,
             operator: config.operator.as_deref().map(pool).transpose()?,
         };
-        let opening = Opening { statement_timeout: config.statement_timeout, idle_timeout: config.idle_timeout };
+        let opening =
+            Opening { statement_timeout: config.statement_timeout, idle_timeout: config.idle_timeout };
         let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening };
         Ok(Self { shared: Arc::new(shared), hooks: Arc::default() })
     }

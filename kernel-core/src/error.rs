@@ -141,7 +141,10 @@ impl Error {
 
     /// Adds a parameter of the message.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "numbers and literals read better without an ampersand")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and literals read better without an ampersand"
+    )]
     pub fn arg(mut self, name: &'static str, value: impl ToString) -> Self {
         self.args.insert(name, value.to_string());
         self

@@ -54,7 +54,8 @@ pub async fn publish<E: Event>(tx: &mut impl Tx, event: &E) -> Result<EventId, D
         id,
         name: E::NAME,
         aggregate_id: event.aggregate(),
-        payload: serde_json::to_value(event).map_err(|error| DbError::Sql(sqlx::Error::Encode(error.into())))?,
+        payload: serde_json::to_value(event)
+            .map_err(|error| DbError::Sql(sqlx::Error::Encode(error.into())))?,
         request_id: tx.ctx().request_id(),
         created_at: tx.ctx().now(),
     };

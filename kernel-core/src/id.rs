@@ -83,7 +83,8 @@ impl<N: Noun> FromStr for Id<N> {
 
     fn from_str(text: &str) -> Result<Self, MalformedId> {
         let malformed = MalformedId { prefix: N::PREFIX };
-        let digits = text.strip_prefix(N::PREFIX).and_then(|rest| rest.strip_prefix('_')).ok_or(malformed.clone())?;
+        let digits =
+            text.strip_prefix(N::PREFIX).and_then(|rest| rest.strip_prefix('_')).ok_or(malformed.clone())?;
         let uuid = Uuid::try_parse(digits).map_err(|_| malformed.clone())?;
         // One id has one spelling: the parser also takes hyphens, braces and upper case. Nil is the system's.
         if uuid.is_nil() || uuid.as_simple().to_string() != digits {

@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::db::{TenantTx, WorkerDb};
 use crate::ctx::Ctx;
+use crate::db::{TenantTx, WorkerDb};
 use crate::error::Error;
 use crate::event::{Delivered, Event};
 use crate::id::{Id, Noun, WorkspaceId};
@@ -132,7 +132,9 @@ impl JobDef {
         let run = Arc::new(run);
         Self::by_hand::<J, _>(move |job, attempt: Run| {
             let (run, state) = (run.clone(), state.clone());
-            Box::pin(async move { attempt.complete(async |tx: &mut TenantTx| run.call(state, tx, job).await).await })
+            Box::pin(async move {
+                attempt.complete(async |tx: &mut TenantTx| run.call(state, tx, job).await).await
+            })
         })
     }
 

@@ -34,7 +34,8 @@ pub use catalog::Finding;
 pub use clock::Clock;
 pub use ctx::{Client, Ctx, RequestId, RequestNoun};
 pub use db::{
-    Db, DbConfig, DbError, GlobalTx, OperatorTx, Reason, RoleNames, TenantTx, Tx, UnusableReason, WorkerDb, violates,
+    Db, DbConfig, DbError, GlobalTx, OperatorTx, Reason, RoleNames, TenantTx, Tx, UnusableReason, WorkerDb,
+    violates,
 };
 pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, Fault};

@@ -48,10 +48,8 @@ impl Messages {
         let texts: BTreeMap<String, String> =
             serde_json::from_str(json).map_err(|error| MessageError::Malformed(error.to_string()))?;
         for (key, text) in texts {
-            let message = IcuMessageFormat::try_new(&text).map_err(|error| MessageError::Unreadable {
-                key: key.clone(),
-                reason: error.to_string(),
-            })?;
+            let message = IcuMessageFormat::try_new(&text)
+                .map_err(|error| MessageError::Unreadable { key: key.clone(), reason: error.to_string() })?;
             if self.texts.insert(key.clone(), message).is_some() {
                 return Err(MessageError::Duplicate(key));
             }

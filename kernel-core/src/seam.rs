@@ -108,7 +108,12 @@ pub trait TenantResolver: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be found out.
-    async fn resolve(&self, ctx: &Ctx, db: &Db, name: &WorkspaceName) -> Result<Option<FoundWorkspace>, Error>;
+    async fn resolve(
+        &self,
+        ctx: &Ctx,
+        db: &Db,
+        name: &WorkspaceName,
+    ) -> Result<Option<FoundWorkspace>, Error>;
 }
 
 /// Says what a workspace's plan includes.
@@ -118,5 +123,11 @@ pub trait Entitlements: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be found out: the feature stays closed.
-    async fn entitled(&self, ctx: &Ctx, db: &Db, workspace: &Workspace, feature: Feature) -> Result<bool, Error>;
+    async fn entitled(
+        &self,
+        ctx: &Ctx,
+        db: &Db,
+        workspace: &Workspace,
+        feature: Feature,
+    ) -> Result<bool, Error>;
 }

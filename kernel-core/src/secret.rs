@@ -159,7 +159,12 @@ impl<T: Serialize + DeserializeOwned> Sealed<T> {
     ///
     /// # Errors
     /// When `value` cannot be written as JSON.
-    pub fn new(keyring: &Keyring, entropy: &Entropy, purpose: &str, value: &T) -> Result<Self, serde_json::Error> {
+    pub fn new(
+        keyring: &Keyring,
+        entropy: &Entropy,
+        purpose: &str,
+        value: &T,
+    ) -> Result<Self, serde_json::Error> {
         let plain = Zeroizing::new(serde_json::to_vec(value)?);
         let SealedBytes { key_id, bytes } = keyring.seal(entropy, purpose.as_bytes(), &plain);
         Ok(Self { key_id, bytes: STANDARD.encode(bytes), clear: PhantomData })

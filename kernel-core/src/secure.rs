@@ -40,11 +40,8 @@ pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
         role: Some(role.clone()),
         using: "true".to_owned(),
     };
-    let mut policies = vec![
-        own,
-        across("operator", "SELECT", &roles.operator),
-        across("migrate", "ALL", &roles.migrate),
-    ];
+    let mut policies =
+        vec![own, across("operator", "SELECT", &roles.operator), across("migrate", "ALL", &roles.migrate)];
     match table.reach() {
         Reach::Own => {}
         Reach::Resolved => policies.push(across("resolver", "SELECT", &roles.resolver)),

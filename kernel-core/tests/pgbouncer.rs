@@ -48,4 +48,6 @@ async fn clients_share_a_server_connection_from_one_transaction_to_the_next() {
 
     drop(bouncer);
     assert!(options.connect().await.is_err(), "it must be gone");
+    drop(postgres);
+    let _ = std::fs::remove_dir_all(&target);
 }

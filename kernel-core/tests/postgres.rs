@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something fails")]
 
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,15 +13,38 @@ use kernel_core::testkit::left_out;
 use kernel_core::testkit::postgres::{NoPostgres, Postgres, Search};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
+/// A search with a target folder of its own, which goes when the test is over.
+struct Own(Search);
+
+impl Deref for Own {
+    type Target = Search;
+
+    fn deref(&self) -> &Search {
+        &self.0
+    }
+}
+
+impl DerefMut for Own {
+    fn deref_mut(&mut self) -> &mut Search {
+        &mut self.0
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0.target_dir);
+    }
+}
+
 /// A search for a cluster of this test's own, without the caller's settings.
-fn search(test: &str) -> Search {
+fn search(test: &str) -> Own {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("finder").join(test);
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     let mut search = Search::from_env(&dir);
     (search.url, search.major, search.bin_dir) = (None, None, None);
     test.clone_into(&mut search.cluster);
-    search
+    Own(search)
 }
 
 async fn find(search: &Search) -> Postgres {
@@ -63,12 +87,17 @@ async fn assert_ends(pid: u32) {
 
 #[tokio::test]
 async fn a_private_cluster_is_started_and_stopped() {
-    let postgres = find(&search("start")).await;
+    let search = search("start");
+    let postgres = find(&search).await;
     assert_eq!(
         ask(&postgres, "SELECT rolsuper::text FROM pg_roles WHERE rolname = current_user").await,
         "true"
     );
     assert_eq!(ask(&postgres, "SHOW server_version_num").await, postgres.version().to_string());
+    assert!(
+        postgres.url("a").starts_with("postgres://postgres:")
+            && postgres.url("a").ends_with("/a?sslmode=disable")
+    );
     assert_eq!(ask(&postgres, "SHOW max_connections").await, "300");
     assert_eq!(ask(&postgres, "SHOW fsync").await, "off");
     assert_eq!(ask(&postgres, "SHOW server_encoding").await, "UTF8");
@@ -82,7 +111,8 @@ async fn a_private_cluster_is_started_and_stopped() {
 
 #[tokio::test]
 async fn another_user_of_the_machine_gets_in_neither_by_password_nor_by_files() {
-    let postgres = find(&search("closed")).await;
+    let search = search("closed");
+    let postgres = find(&search).await;
     for password in ["", "postgres"] {
         let refused = postgres.options().clone().password(password).connect().await.unwrap_err();
         assert!(refused.to_string().contains("password"), "{refused}");
@@ -204,7 +234,8 @@ async fn a_target_folder_that_the_server_cannot_enter_is_avoided() {
 
 #[tokio::test]
 async fn a_named_server_is_taken_and_its_version_checked() {
-    let private = find(&search("named")).await;
+    let own = search("named");
+    let private = find(&own).await;
     let mut by_url = search("by-url");
     by_url.url = Some(private.url("postgres"));
     let named = find(&by_url).await;
@@ -226,7 +257,8 @@ async fn a_named_server_is_taken_and_its_version_checked() {
 #[tokio::test]
 async fn where_there_is_nothing_one_sentence_says_what_to_do() {
     let mut search = search("nothing");
-    (search.path, search.usual_places) = (Vec::new(), Vec::new());
+    search.path = Vec::new();
+    search.usual_places = Vec::new();
     // An empty cache: programs that were fetched before would be found there.
     search.cache_dir = search.target_dir.join("cache");
     for install in [false, true] {

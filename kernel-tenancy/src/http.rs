@@ -1,9 +1,7 @@
 //! The pillar's routes.
 
 use http::Method;
-use kernel_core::http::{
-    Access, Body, Created, Items, Json, NoContent, Paged, Path, Route, Unfiltered,
-};
+use kernel_core::http::{Access, Body, Created, Items, Json, NoContent, Paged, Path, Route, Unfiltered};
 use kernel_core::{Error, GlobalTx, TenantTx, Tx, UserId};
 
 use crate::membership::{ChangeRole, Member};
@@ -20,12 +18,26 @@ pub(crate) fn routes(tenancy: Tenancy) -> Vec<Route> {
             .summary("Founds a workspace"),
         Route::tenant(Method::GET, "/workspace", "tenancy.workspace.show", WORKSPACE_READ, tenancy, show)
             .summary("The workspace"),
-        Route::tenant(Method::PATCH, "/workspace", "tenancy.workspace.update", WORKSPACE_UPDATE, tenancy, rename)
-            .summary("Renames the workspace"),
+        Route::tenant(
+            Method::PATCH,
+            "/workspace",
+            "tenancy.workspace.update",
+            WORKSPACE_UPDATE,
+            tenancy,
+            rename,
+        )
+        .summary("Renames the workspace"),
         Route::tenant(Method::GET, "/members", "tenancy.member.list", MEMBER_READ, tenancy, members)
             .summary("Who belongs to the workspace"),
-        Route::tenant(Method::PATCH, "/members/{user}", "tenancy.member.update", MEMBER_UPDATE, tenancy, change_role)
-            .summary("Gives a member another role"),
+        Route::tenant(
+            Method::PATCH,
+            "/members/{user}",
+            "tenancy.member.update",
+            MEMBER_UPDATE,
+            tenancy,
+            change_role,
+        )
+        .summary("Gives a member another role"),
     ]
 }
 

@@ -57,7 +57,8 @@ impl Tenancy {
     pub async fn join(&self, tx: &mut TenantTx, user: UserId, role: Role) -> Result<(), kernel_core::Error> {
         let (workspace, id, now) = (tx.workspace_id(), tx.ctx().new_id(), tx.ctx().now());
         if store::membership::insert(tx.conn(), workspace, id, user, role, now).await? {
-            let entry = AuditEntry::new("tenancy.member.join").target("user", user).detail("role", role.name());
+            let entry =
+                AuditEntry::new("tenancy.member.join").target("user", user).detail("role", role.name());
             audit(tx, entry).await?;
             publish(tx, &RoleChanged { user_id: user, role }).await?;
         }

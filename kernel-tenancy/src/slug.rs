@@ -9,10 +9,47 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// Names that no workspace gets: they mean something to visitors, to mail servers or to the product itself.
 pub const RESERVED: &[&str] = &[
-    "account", "admin", "api", "app", "assets", "auth", "autoconfig", "autodiscover", "billing", "blog", "cdn",
-    "dashboard", "dev", "docs", "ftp", "help", "imap", "localhost", "login", "logout", "mail", "mta-sts", "new",
-    "ns1", "ns2", "pop", "postmaster", "root", "security", "settings", "signup", "smtp", "staging", "static",
-    "status", "support", "system", "test", "webmail", "workspaces", "www",
+    "account",
+    "admin",
+    "api",
+    "app",
+    "assets",
+    "auth",
+    "autoconfig",
+    "autodiscover",
+    "billing",
+    "blog",
+    "cdn",
+    "dashboard",
+    "dev",
+    "docs",
+    "ftp",
+    "help",
+    "imap",
+    "localhost",
+    "login",
+    "logout",
+    "mail",
+    "mta-sts",
+    "new",
+    "ns1",
+    "ns2",
+    "pop",
+    "postmaster",
+    "root",
+    "security",
+    "settings",
+    "signup",
+    "smtp",
+    "staging",
+    "static",
+    "status",
+    "support",
+    "system",
+    "test",
+    "webmail",
+    "workspaces",
+    "www",
 ];
 
 /// A name fit for a URL and a host name: 3 to 40 lower-case letters, digits and hyphens, no hyphen at either end.
@@ -93,7 +130,19 @@ mod tests {
         for good in ["abc", "acme-2", "a1b", &"a".repeat(40)] {
             assert!(good.parse::<Slug>().is_ok(), "{good}");
         }
-        for bad in ["", "ab", "Acme", "A!!acme!!", "-acme", "acme-", "---", "xn--80ak6aa92e", "a b", "acmé", &"a".repeat(41)] {
+        for bad in [
+            "",
+            "ab",
+            "Acme",
+            "A!!acme!!",
+            "-acme",
+            "acme-",
+            "---",
+            "xn--80ak6aa92e",
+            "a b",
+            "acmé",
+            &"a".repeat(41),
+        ] {
             assert_eq!(bad.parse::<Slug>(), Err(UnusableSlug::Form), "{bad}");
         }
         assert_eq!("www".parse::<Slug>(), Err(UnusableSlug::Reserved));

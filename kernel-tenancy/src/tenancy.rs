@@ -39,7 +39,12 @@ impl From<Tenancy> for Pillar {
 
 #[async_trait::async_trait]
 impl TenantResolver for Tenancy {
-    async fn resolve(&self, ctx: &Ctx, db: &Db, name: &WorkspaceName) -> Result<Option<FoundWorkspace>, Error> {
+    async fn resolve(
+        &self,
+        ctx: &Ctx,
+        db: &Db,
+        name: &WorkspaceName,
+    ) -> Result<Option<FoundWorkspace>, Error> {
         let Some(user) = ctx.actor().user() else { return Ok(None) };
         let found = db.lookup(async |conn: &mut PgConnection| {
             store::workspace::resolve(conn, name, user).await.map_err(DbError::from)

@@ -2,9 +2,7 @@
 
 use garde::Validate;
 use kernel_core::hook;
-use kernel_core::{
-    AuditEntry, GlobalTx, Role, TenantTx, Tx, UserId, WorkspaceId, audit, publish, violates,
-};
+use kernel_core::{AuditEntry, GlobalTx, Role, TenantTx, Tx, UserId, WorkspaceId, audit, publish, violates};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

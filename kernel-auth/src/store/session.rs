@@ -64,16 +64,21 @@ pub(crate) async fn slide(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     // Never backwards: a slower request that saw an older time must not shorten it.
-    sqlx::query("UPDATE kernel_auth.session SET expires_at = $2, updated_at = $3 WHERE id = $1 AND expires_at < $2")
-        .bind(id)
-        .bind(expires_at)
-        .bind(now)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "UPDATE kernel_auth.session SET expires_at = $2, updated_at = $3 WHERE id = $1 AND expires_at < $2",
+    )
+    .bind(id)
+    .bind(expires_at)
+    .bind(now)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-pub(crate) async fn delete(conn: &mut PgConnection, token_hash: &[u8; 32]) -> Result<Option<UserId>, sqlx::Error> {
+pub(crate) async fn delete(
+    conn: &mut PgConnection,
+    token_hash: &[u8; 32],
+) -> Result<Option<UserId>, sqlx::Error> {
     sqlx::query_scalar("DELETE FROM kernel_auth.session WHERE token_hash = $1 RETURNING user_id")
         .bind(token_hash.as_slice())
         .fetch_optional(conn)

@@ -48,7 +48,10 @@ impl User {
     }
 }
 
-pub(crate) async fn find_by_email(conn: &mut PgConnection, email_key: &str) -> Result<Option<User>, sqlx::Error> {
+pub(crate) async fn find_by_email(
+    conn: &mut PgConnection,
+    email_key: &str,
+) -> Result<Option<User>, sqlx::Error> {
     sqlx::query_as(
         r#"
         SELECT id, name, email, email_verified_at IS NOT NULL AS email_verified, password_hash
@@ -76,6 +79,9 @@ pub(crate) async fn find(conn: &mut PgConnection, id: UserId) -> Result<Option<U
 
 pub(crate) async fn people(conn: &mut PgConnection, ids: &[UserId]) -> Result<Vec<Person>, sqlx::Error> {
     let rows: Vec<(UserId, String, String)> =
-        sqlx::query_as("SELECT id, name, email FROM kernel_auth.people($1)").bind(ids).fetch_all(conn).await?;
+        sqlx::query_as("SELECT id, name, email FROM kernel_auth.people($1)")
+            .bind(ids)
+            .fetch_all(conn)
+            .await?;
     Ok(rows.into_iter().map(|(id, name, email)| Person { id, name, email }).collect())
 }

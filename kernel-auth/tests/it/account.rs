@@ -4,18 +4,18 @@ use kernel_core::testkit::{Answer, Client, TestKernel};
 use kernel_core::{Error, GlobalTx, Pillar};
 use serde_json::json;
 
-pub const SIGN_UP: &str = "/api/v1/auth/sign-up";
-pub const LOG_IN: &str = "/api/v1/auth/log-in";
+pub(crate) const SIGN_UP: &str = "/api/v1/auth/sign-up";
+pub(crate) const LOG_IN: &str = "/api/v1/auth/log-in";
 
-pub async fn kernel() -> TestKernel {
+pub(crate) async fn kernel() -> TestKernel {
     TestKernel::start(|app| app.with(Auth::default())).await
 }
 
-pub async fn sign_up(client: &mut Client, email: &str) -> Answer {
+pub(crate) async fn sign_up(client: &mut Client, email: &str) -> Answer {
     client.post(SIGN_UP, &json!({ "name": "Ada", "email": email, "password": "correct horse battery" })).await
 }
 
-pub async fn log_in(client: &mut Client, email: &str, password: &str) -> Answer {
+pub(crate) async fn log_in(client: &mut Client, email: &str, password: &str) -> Answer {
     client.post(LOG_IN, &json!({ "email": email, "password": password })).await
 }
 
@@ -60,7 +60,8 @@ async fn an_unknown_address_and_a_wrong_password_look_alike() {
         json["error"]["request_id"].take();
         (answer.status, json)
     };
-    let unknown = bare(log_in(&mut Client::new(&kernel.app), "eve@example.com", "correct horse battery").await);
+    let unknown =
+        bare(log_in(&mut Client::new(&kernel.app), "eve@example.com", "correct horse battery").await);
     let wrong = bare(log_in(&mut Client::new(&kernel.app), "ada@example.com", "wrong horse battery").await);
     assert_eq!(unknown, wrong);
     assert_eq!(wrong.1["error"]["code"], "auth.credentials_refused");
@@ -77,7 +78,8 @@ async fn input_that_breaks_a_rule_names_its_field() {
     assert_eq!(answer.status, 422);
     let fields = answer.json()["error"]["fields"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(fields, ["email", "name", "password"]);
-    let body = json!({ "name": "A", "email": "a@example.com", "password": "x".repeat(300), "is_admin": true });
+    let body =
+        json!({ "name": "A", "email": "a@example.com", "password": "x".repeat(300), "is_admin": true });
     let answer = client.post(SIGN_UP, &body).await;
     assert_eq!(answer.status, 422, "{}", answer.text());
     let long = log_in(&mut client, "a@example.com", &"x".repeat(300)).await;
@@ -122,6 +124,10 @@ async fn more_log_ins_than_can_be_hashed_soon_are_refused_before_hashing() {
     });
     let answers = futures_util::future::join_all(attempts).await;
     let busy: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
-    assert!(!busy.is_empty() && busy.len() < 12, "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
+    assert!(
+        !busy.is_empty() && busy.len() < 12,
+        "{:?}",
+        answers.iter().map(|a| a.status).collect::<Vec<_>>()
+    );
     assert!(busy.iter().all(|answer| answer.headers.contains_key("retry-after")));
 }

@@ -66,9 +66,13 @@ impl fmt::Display for Problem {
             Self::DeclaredTwice { what, name } => write!(f, "the {what} {name} is declared twice"),
             Self::Login(error) => write!(f, "{error}"),
             Self::Message { pillar, reason } => write!(f, "the messages of {pillar}: {reason}"),
-            Self::NoProvider { seam, needed_by } => write!(f, "{needed_by} needs {seam}, and no pillar provides it"),
+            Self::NoProvider { seam, needed_by } => {
+                write!(f, "{needed_by} needs {seam}, and no pillar provides it")
+            }
             Self::Route(reason) => f.write_str(reason),
-            Self::TableWithoutClass(table) => write!(f, "the table {table} declares no column with its class"),
+            Self::TableWithoutClass(table) => {
+                write!(f, "the table {table} declares no column with its class")
+            }
             Self::TwoProviders(seam) => write!(f, "two pillars provide {seam}; a host chooses one"),
             Self::Undeclared { what, name, used_by } => {
                 write!(f, "{used_by} uses the {what} {name}, which no pillar declares")
@@ -218,10 +222,14 @@ async fn queue_functions(
         return Ok(());
     }
     let queue = plan.functions.iter().filter(|function| function.is_queue());
-    let signatures: Vec<_> = queue.map(|function| format!("{}.{}", function.schema, function.signature)).collect();
+    let signatures: Vec<_> =
+        queue.map(|function| format!("{}.{}", function.schema, function.signature)).collect();
     if crate::store::role::may_execute_any(conn, &signatures).await? {
         let login = login.name().to_owned();
-        return Err(DbError::UnsafeLogin { login, reason: "may run the queue, whose functions see every tenant" });
+        return Err(DbError::UnsafeLogin {
+            login,
+            reason: "may run the queue, whose functions see every tenant",
+        });
     }
     Ok(())
 }

@@ -8,12 +8,18 @@ use crate::table::{Scope, Table};
 /// for other tenants' values, a foreign key without it points into their rows.
 pub(super) fn audit(tables: &[Table], keys: &[KeyRow], findings: &mut Findings) {
     for table in tables {
-        let own: Vec<_> = keys.iter().filter(|k| k.schema == table.schema() && k.table == table.name()).collect();
+        let own: Vec<_> =
+            keys.iter().filter(|k| k.schema == table.schema() && k.table == table.name()).collect();
         if table.scope() == Scope::Tenant {
             if !own.iter().any(|key| key.kind == "p" && leads(&key.columns)) {
-                findings.add(name_of(table), "the primary key does not lead with workspace_id", "PRIMARY KEY (workspace_id, id)");
+                findings.add(
+                    name_of(table),
+                    "the primary key does not lead with workspace_id",
+                    "PRIMARY KEY (workspace_id, id)",
+                );
             }
-            let spans = |key: &&&KeyRow| key.kind == "u" && !leads(&key.columns) && !table.may_span(&key.name);
+            let spans =
+                |key: &&&KeyRow| key.kind == "u" && !leads(&key.columns) && !table.may_span(&key.name);
             for key in own.iter().filter(spans) {
                 let problem = format!("unique key {} does not lead with workspace_id", key.name);
                 findings.add(name_of(table), problem, "UNIQUE (workspace_id, …)");
@@ -37,7 +43,11 @@ fn foreign(table: &Table, key: &KeyRow, tables: &[Table], findings: &mut Finding
     let composite = leads(&key.columns) && key.target_columns.as_deref().is_some_and(leads);
     if to_tenant && !composite {
         let problem = format!("foreign key {} does not carry workspace_id", key.name);
-        findings.add(name_of(table), problem, "FOREIGN KEY (workspace_id, x_id) REFERENCES x (workspace_id, id)");
+        findings.add(
+            name_of(table),
+            problem,
+            "FOREIGN KEY (workspace_id, x_id) REFERENCES x (workspace_id, id)",
+        );
     }
 }
 

@@ -16,7 +16,10 @@ pub(crate) struct Relation {
     pub(crate) security_invoker: bool,
 }
 
-pub(crate) async fn relations(conn: &mut PgConnection, schemas: &[&str]) -> Result<Vec<Relation>, sqlx::Error> {
+pub(crate) async fn relations(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<Relation>, sqlx::Error> {
     sqlx::query_as(
         r"
         SELECT n.nspname::text AS schema,
@@ -50,7 +53,10 @@ pub(crate) struct PolicyRow {
     pub(crate) with_check: Option<String>,
 }
 
-pub(crate) async fn policies(conn: &mut PgConnection, schemas: &[&str]) -> Result<Vec<PolicyRow>, sqlx::Error> {
+pub(crate) async fn policies(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<PolicyRow>, sqlx::Error> {
     sqlx::query_as(
         r#"
         SELECT schemaname::text AS schema,
@@ -81,7 +87,10 @@ pub(crate) struct ColumnRow {
     pub(crate) comment: Option<String>,
 }
 
-pub(crate) async fn columns(conn: &mut PgConnection, schemas: &[&str]) -> Result<Vec<ColumnRow>, sqlx::Error> {
+pub(crate) async fn columns(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<ColumnRow>, sqlx::Error> {
     sqlx::query_as(
         r#"
         SELECT n.nspname::text AS schema,
@@ -199,7 +208,10 @@ pub(crate) struct FunctionRow {
     pub(crate) callers: Vec<String>,
 }
 
-pub(crate) async fn functions(conn: &mut PgConnection, schemas: &[&str]) -> Result<Vec<FunctionRow>, sqlx::Error> {
+pub(crate) async fn functions(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<FunctionRow>, sqlx::Error> {
     sqlx::query_as(
         r"
         SELECT n.nspname::text AS schema,

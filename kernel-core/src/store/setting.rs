@@ -3,7 +3,10 @@ use uuid::Uuid;
 
 use crate::id::WorkspaceId;
 
-pub(crate) async fn set_workspace(conn: &mut PgConnection, workspace: WorkspaceId) -> Result<(), sqlx::Error> {
+pub(crate) async fn set_workspace(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT set_config('app.workspace_id', $1, true)")
         .bind(workspace.uuid().to_string())
         .execute(conn)

@@ -10,8 +10,9 @@ kernel_core::permissions! {
 }
 
 async fn problems_of(pillars: fn() -> Vec<Pillar>) -> String {
-    let built = TestKernel::try_with(config(), |app| pillars().into_iter().fold(app, |app, pillar| app.with(pillar)));
-    built.await.err().map(|problems| problems.to_string()).unwrap_or_default()
+    let built =
+        TestKernel::try_with(config(), |app| pillars().into_iter().fold(app, kernel_core::AppBuilder::with));
+    built.await.err().map(|problems| format!("{problems}")).unwrap_or_default()
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -21,15 +22,14 @@ impl Job for Restock {
     const KIND: &'static str = "shop.restock";
 }
 
-async fn restock(_: (), _: &mut TenantTx, _: Restock) -> Result<(), kernel_core::Error> {
+async fn restock((): (), _: &mut TenantTx, _: Restock) -> Result<(), kernel_core::Error> {
     Ok(())
 }
 
 #[tokio::test]
 async fn what_is_declared_twice_or_lacks_a_provider_is_refused() {
-    let twice = problems_of(|| {
-        vec![shop::pillar().permissions(ALL).permissions(&[SELL]), Pillar::new("shop")]
-    });
+    let twice =
+        problems_of(|| vec![shop::pillar().permissions(ALL).permissions(&[SELL]), Pillar::new("shop")]);
     let twice = twice.await;
     assert!(twice.contains("the pillar shop is declared twice"), "{twice}");
     assert!(twice.contains("the permission shop.sell is declared twice"), "{twice}");
@@ -53,7 +53,10 @@ async fn every_difference_from_the_declared_schema_is_found() {
         ("ALTER TABLE shop.item ALTER COLUMN workspace_id DROP NOT NULL", ""),
         ("CREATE UNIQUE INDEX by_name ON shop.item (name)", "unique key by_name does not lead"),
         ("CREATE UNIQUE INDEX by_lower ON shop.item (lower(name))", "unique key by_lower does not lead"),
-        ("ALTER TABLE shop.item ADD CONSTRAINT up FOREIGN KEY (workspace_id) REFERENCES kernel_core.tenant", "leaves the schema"),
+        (
+            "ALTER TABLE shop.item ADD CONSTRAINT up FOREIGN KEY (workspace_id) REFERENCES kernel_core.tenant",
+            "leaves the schema",
+        ),
         ("CREATE TABLE shop.loose (id int)", "shop.loose: no pillar declares it"),
         ("CREATE VIEW shop.all_items AS SELECT * FROM shop.item", "a view runs as its owner"),
         ("CREATE MATERIALIZED VIEW shop.copy AS SELECT * FROM shop.item", "a materialised view"),
@@ -103,7 +106,8 @@ async fn a_login_that_sees_past_its_tenant_is_refused() {
     let roles = kernel_core::testkit::roles();
     let mut admin = kernel.admin().await;
     let name = format!("kernel_test_bad_{}", std::process::id());
-    let bad = |more: &str| format!("CREATE ROLE {name} LOGIN PASSWORD 'x' {more}; GRANT {} TO {name}", roles.app);
+    let bad =
+        |more: &str| format!("CREATE ROLE {name} LOGIN PASSWORD 'x' {more}; GRANT {} TO {name}", roles.app);
     let via = format!("{name}_via");
     let cases = [
         (bad("SUPERUSER"), "is a superuser"),
@@ -111,7 +115,10 @@ async fn a_login_that_sees_past_its_tenant_is_refused() {
         (bad(&format!("IN ROLE {}", roles.owner)), "owns tables, or is a member"),
         (bad(&format!("IN ROLE {}", roles.migrate)), "owns tables, or is a member"),
         (bad(&format!("NOINHERIT IN ROLE {}", roles.resolver)), "owns tables, or is a member"),
-        (format!("CREATE ROLE {via} IN ROLE {}; {}", roles.owner, bad(&format!("IN ROLE {via}"))), "owns tables, or is a member"),
+        (
+            format!("CREATE ROLE {via} IN ROLE {}; {}", roles.owner, bad(&format!("IN ROLE {via}"))),
+            "owns tables, or is a member",
+        ),
         (format!("{}; ALTER TABLE shop.shelf OWNER TO {name}", bad("")), "owns tables, or is a member"),
     ];
     for (setup, reason) in cases {
@@ -121,7 +128,8 @@ async fn a_login_that_sees_past_its_tenant_is_refused() {
         let db = Db::new(&DbConfig { max_connections: 2, ..url }).unwrap();
         let built = App::builder(db.clone(), config()).with(shop::pillar()).build().await;
         let problems = built.expect_err(&setup).0;
-        let refused = problems.iter().any(|p| matches!(p, Problem::Login(_)) && p.to_string().contains(reason));
+        let refused =
+            problems.iter().any(|p| matches!(p, Problem::Login(_)) && p.to_string().contains(reason));
         assert!(refused, "{setup}: {problems:?}");
         db.close().await;
         let cleanup = format!(

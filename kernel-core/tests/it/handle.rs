@@ -23,10 +23,14 @@ async fn two_shops() -> (TestKernel, Ctx, kernel_core::Workspace, kernel_core::W
 async fn a_statement_without_where_sees_one_workspace() {
     let (kernel, ctx, one, other) = two_shops().await;
     for (workspace, name) in [(&one, "bread"), (&other, "cheese")] {
-        let seen = kernel.app.db().tenant(&ctx, workspace, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
+        let seen = kernel
+            .app
+            .db()
+            .tenant(&ctx, workspace, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
         assert_eq!(seen.await.unwrap(), [name]);
     }
-    let global = kernel.app.db().global(&ctx, async |tx: &mut GlobalTx| shop::names(tx).await.map_err(DbError::from));
+    let global =
+        kernel.app.db().global(&ctx, async |tx: &mut GlobalTx| shop::names(tx).await.map_err(DbError::from));
     assert!(global.await.unwrap().is_empty());
     let without = kernel.app.db().lookup(async |conn: &mut PgConnection| {
         Ok::<_, DbError>(sqlx::query_scalar::<_, String>("SELECT name FROM shop.item").fetch_all(conn).await?)
@@ -94,7 +98,8 @@ async fn founding_ends_where_it_began() {
     let seen = kernel.app.db().global(&ctx, async |tx: &mut GlobalTx| {
         tx.found(id, async |tx: &mut TenantTx| shop::insert(tx, "eggs").await.map_err(DbError::from)).await?;
         let after = shop::names(tx).await?;
-        let failed = tx.found(tx.ctx().new_id(), async |_: &mut TenantTx| Err::<(), _>(DbError::Abandoned)).await;
+        let failed =
+            tx.found(tx.ctx().new_id(), async |_: &mut TenantTx| Err::<(), _>(DbError::Abandoned)).await;
         assert!(failed.is_err());
         Ok::<_, DbError>((after, shop::names(tx).await?))
     });
@@ -137,14 +142,20 @@ async fn an_abandoned_piece_bars_the_commit() {
 async fn a_cancelled_opening_leaves_no_transaction_behind() {
     let (kernel, ctx, one, other) = two_shops().await;
     for delay in 0..200_u64 {
-        let work = kernel.app.db().tenant(&ctx, &one, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
+        let work = kernel
+            .app
+            .db()
+            .tenant(&ctx, &one, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
         let _ = tokio::time::timeout(Duration::from_micros(delay * 7), work).await;
         let without = kernel.app.db().lookup(async |conn: &mut PgConnection| {
             let setting = "SELECT coalesce(current_setting('app.workspace_id', true), '')";
             Ok::<_, DbError>(sqlx::query_scalar::<_, String>(setting).fetch_one(conn).await?)
         });
         assert_eq!(without.await.unwrap(), "");
-        let seen = kernel.app.db().tenant(&ctx, &other, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
+        let seen = kernel
+            .app
+            .db()
+            .tenant(&ctx, &other, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
         assert_eq!(seen.await.unwrap(), ["cheese"]);
     }
 }
@@ -159,7 +170,8 @@ async fn the_hosts_transaction_commits_both_or_neither() {
         let mut tx = kernel.app.db().adopt(host, &ctx, &one).await.unwrap();
         shop::insert(&mut tx, "adopted").await.unwrap();
         let mut host = tx.release().await.unwrap();
-        let visible: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.item").fetch_one(&mut *host).await.unwrap();
+        let visible: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM shop.item").fetch_one(&mut *host).await.unwrap();
         assert_eq!(visible, 0, "released, it is in no workspace");
         if keep {
             host.commit().await.unwrap();
@@ -169,7 +181,10 @@ async fn the_hosts_transaction_commits_both_or_neither() {
             host.rollback().await.unwrap();
         }
     }
-    let seen = kernel.app.db().tenant(&ctx, &one, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
+    let seen = kernel
+        .app
+        .db()
+        .tenant(&ctx, &one, async |tx: &mut TenantTx| shop::names(tx).await.map_err(DbError::from));
     assert_eq!(seen.await.unwrap(), ["bread"]);
 
     let pool = PgPool::connect(&kernel.database.logins().admin()).await.unwrap();
@@ -183,16 +198,24 @@ async fn staff_work_is_in_the_audit_log_even_when_it_fails() {
     let reason = Reason::new("looking into ticket 4711").unwrap();
     let seen = kernel.app.db().operator(&ctx, &reason, async |tx: &mut OperatorTx| {
         let all = shop::names(tx).await?;
-        tx.enter(one.id(), async |tx: &mut TenantTx| shop::insert(tx, "replaced").await.map_err(DbError::from)).await?;
-        Err::<(), _>(if all == ["bread", "cheese"] { DbError::Abandoned } else { DbError::NoLogin("all rows") })
+        tx.enter(one.id(), async |tx: &mut TenantTx| {
+            shop::insert(tx, "replaced").await.map_err(DbError::from)
+        })
+        .await?;
+        Err::<(), _>(if all == ["bread", "cheese"] {
+            DbError::Abandoned
+        } else {
+            DbError::NoLogin("all rows")
+        })
     });
     assert!(matches!(seen.await, Err(DbError::Abandoned)));
     let mut admin = kernel.admin().await;
-    let logged: Vec<String> =
-        sqlx::query_scalar("SELECT metadata->>'reason' FROM kernel_core.audit_log WHERE action = 'operator.open'")
-            .fetch_all(&mut admin)
-            .await
-            .unwrap();
+    let logged: Vec<String> = sqlx::query_scalar(
+        "SELECT metadata->>'reason' FROM kernel_core.audit_log WHERE action = 'operator.open'",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
     assert_eq!(logged, ["looking into ticket 4711"]);
     assert!(Reason::new("because").is_err());
 }

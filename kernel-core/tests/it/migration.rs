@@ -24,8 +24,10 @@ async fn running_twice_changes_nothing_and_the_hosts_ledger_stays_its_own() {
 
     let after: Vec<i64> = sqlx::query_scalar(ledger).fetch_one(&mut admin).await.unwrap();
     assert_eq!(before, after);
-    let host: Vec<i64> =
-        sqlx::query_scalar("SELECT version FROM public._sqlx_migrations").fetch_all(&mut admin).await.unwrap();
+    let host: Vec<i64> = sqlx::query_scalar("SELECT version FROM public._sqlx_migrations")
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
     assert_eq!(host, [20_200_101_000_000]);
     assert!(kernel.app.plan().verify(&mut admin).await.unwrap().is_empty());
 }
@@ -45,7 +47,10 @@ async fn the_exported_files_make_the_same_database() {
     owner.execute(AssertSqlSafe(plan.bootstrap(&name))).await.unwrap();
     let mut migrate = PgConnection::connect(&logins.of(&roles().migrate)).await.unwrap();
     for file in plan.export() {
-        migrate.execute(AssertSqlSafe(file.sql)).await.unwrap_or_else(|error| panic!("{}: {error}", file.name));
+        migrate
+            .execute(AssertSqlSafe(file.sql))
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", file.name));
     }
     assert_eq!(plan.verify(&mut migrate).await.unwrap(), []);
     migrate.close().await.unwrap();

@@ -6,7 +6,7 @@ use kernel_core::{Migrations, Pillar, Table, TenantTx, Tx};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-pub const SCHEMA: &str = r"
+pub(crate) const SCHEMA: &str = r"
     CREATE TABLE shop.shelf (
         workspace_id uuid NOT NULL,
         id uuid NOT NULL,
@@ -23,24 +23,24 @@ pub const SCHEMA: &str = r"
     );
 ";
 
-pub fn migrations(sql: &str) -> Migrations {
+pub(crate) fn migrations(sql: &str) -> Migrations {
     let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
     let migration = Migration::new(1, Cow::Borrowed("shop"), MigrationType::Simple, sql, false);
     Migrations::new("shop", Migrator::with_migrations(vec![migration]))
 }
 
-pub fn tables() -> [Table; 2] {
+pub(crate) fn tables() -> [Table; 2] {
     [
         Table::tenant("shop", "shelf").public(&["id"]),
         Table::tenant("shop", "item").public(&["id", "shelf_id"]).private(&["name"]),
     ]
 }
 
-pub fn pillar() -> Pillar {
+pub(crate) fn pillar() -> Pillar {
     Pillar::new("shop").migrations(migrations(SCHEMA)).tables(tables())
 }
 
-pub async fn insert(tx: &mut TenantTx, name: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn insert(tx: &mut TenantTx, name: &str) -> Result<(), sqlx::Error> {
     let (workspace, id) = (tx.workspace_id(), tx.ctx().new_id::<kernel_core::job::JobNoun>());
     sqlx::query("INSERT INTO shop.item (workspace_id, id, name) VALUES ($1, $2, $3)")
         .bind(workspace)
@@ -52,6 +52,6 @@ pub async fn insert(tx: &mut TenantTx, name: &str) -> Result<(), sqlx::Error> {
 }
 
 /// What an author who forgets every `WHERE` gets to see.
-pub async fn names(tx: &mut impl Tx) -> Result<Vec<String>, sqlx::Error> {
+pub(crate) async fn names(tx: &mut impl Tx) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar("SELECT name FROM shop.item ORDER BY name").fetch_all(tx.conn()).await
 }

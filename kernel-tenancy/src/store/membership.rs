@@ -60,7 +60,9 @@ pub(crate) async fn list(
     .fetch_all(conn)
     .await?;
     rows.into_iter()
-        .map(|(id, user_id, role_name, created_at)| Ok(Row { id, user_id, role: role(&role_name)?, created_at }))
+        .map(|(id, user_id, role_name, created_at)| {
+            Ok(Row { id, user_id, role: role(&role_name)?, created_at })
+        })
         .collect()
 }
 

@@ -117,15 +117,17 @@ pub(crate) async fn resolve(
         WorkspaceName::Id(id) => (None, Some(*id)),
         WorkspaceName::Slug(slug) => (Some(slug), None),
     };
-    let row: Option<ResolvedRow> =
-        sqlx::query_as("SELECT workspace_id, slug, status, role FROM kernel_tenancy.find_workspace($1, $2, $3)")
-            .bind(slug)
-            .bind(id)
-            .bind(user)
-            .fetch_optional(conn)
-            .await?;
+    let row: Option<ResolvedRow> = sqlx::query_as(
+        "SELECT workspace_id, slug, status, role FROM kernel_tenancy.find_workspace($1, $2, $3)",
+    )
+    .bind(slug)
+    .bind(id)
+    .bind(user)
+    .fetch_optional(conn)
+    .await?;
     let Some(ResolvedRow { workspace_id: id, slug, status, role: role_name }) = row else { return Ok(None) };
-    let status = WorkspaceStatus::from_name(&status)
-        .ok_or_else(|| sqlx::Error::Decode(format!("kernel_tenancy.workspace {id}: status {status:?}").into()))?;
+    let status = WorkspaceStatus::from_name(&status).ok_or_else(|| {
+        sqlx::Error::Decode(format!("kernel_tenancy.workspace {id}: status {status:?}").into())
+    })?;
     Ok(Some(FoundWorkspace { id, slug, status, placement: None, role: role(&role_name)? }))
 }

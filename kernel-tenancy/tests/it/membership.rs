@@ -8,7 +8,10 @@ use crate::people::{User, kernel};
 async fn join(kernel: &TestKernel, workspace: &str, user: UserId, role: Role) {
     let id: WorkspaceId = workspace.parse().unwrap();
     let (ctx, workspace) = (kernel.app.system("test"), kernel.workspace(id));
-    let joined = kernel.app.db().tenant(&ctx, &workspace, async |tx: &mut TenantTx| Tenancy.join(tx, user, role).await);
+    let joined = kernel
+        .app
+        .db()
+        .tenant(&ctx, &workspace, async |tx: &mut TenantTx| Tenancy.join(tx, user, role).await);
     joined.await.unwrap();
 }
 
@@ -47,15 +50,17 @@ async fn a_workspace_keeps_an_owner_even_when_two_leave_at_once() {
     let mut second = User::new(&kernel);
     join(&kernel, &id, second.id, Role::Owner).await;
     let (first_id, second_id) = (owner.id, second.id);
-    let (one, other) = tokio::join!(change(&mut owner, second_id, "member"), change(&mut second, first_id, "member"));
+    let (one, other) =
+        tokio::join!(change(&mut owner, second_id, "member"), change(&mut second, first_id, "member"));
     let mut statuses = [one.0, other.0];
     statuses.sort_unstable();
     assert!(statuses[0] == 204 && statuses[1] >= 400, "{one:?} {other:?}");
     let mut admin = kernel.admin().await;
-    let owners: i64 = sqlx::query_scalar("SELECT count(*) FROM kernel_tenancy.membership WHERE role = 'owner'")
-        .fetch_one(&mut admin)
-        .await
-        .unwrap();
+    let owners: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM kernel_tenancy.membership WHERE role = 'owner'")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
     assert_eq!(owners, 1);
 }
 

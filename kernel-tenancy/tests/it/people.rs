@@ -28,12 +28,16 @@ impl Auth for ById {
 #[async_trait::async_trait]
 impl People for ById {
     async fn people(&self, _: &mut PgConnection, ids: &[UserId]) -> Result<Vec<Person>, Error> {
-        let person = |id: &UserId| Person { id: *id, name: format!("name of {id}"), email: format!("{id}@example.com") };
+        let person = |id: &UserId| Person {
+            id: *id,
+            name: format!("name of {id}"),
+            email: format!("{id}@example.com"),
+        };
         Ok(ids.iter().map(person).collect())
     }
 }
 
-pub async fn kernel(resolution: kernel_core::http::Resolution) -> TestKernel {
+pub(crate) async fn kernel(resolution: kernel_core::http::Resolution) -> TestKernel {
     let mut config = config();
     config.http.resolution = resolution;
     let identity = || {
@@ -44,17 +48,23 @@ pub async fn kernel(resolution: kernel_core::http::Resolution) -> TestKernel {
 }
 
 /// A client in whose name the user acts.
-pub struct User {
-    pub id: UserId,
+pub(crate) struct User {
+    pub(crate) id: UserId,
     client: Client,
 }
 
 impl User {
-    pub fn new(kernel: &TestKernel) -> Self {
+    pub(crate) fn new(kernel: &TestKernel) -> Self {
         Self { id: kernel.app.system("test").new_id(), client: Client::new(&kernel.app) }
     }
 
-    pub async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> kernel_core::testkit::Answer {
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> kernel_core::testkit::Answer {
         let mut request = http::Request::builder().method(method).uri(path);
         request = request.header("authorization", format!("Bearer {}", self.id));
         if !body.is_empty() {
@@ -66,11 +76,11 @@ impl User {
         self.client.send(request, body.to_owned().into()).await
     }
 
-    pub async fn get(&mut self, path: &str) -> kernel_core::testkit::Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> kernel_core::testkit::Answer {
         self.send("GET", path, &[], "").await
     }
 
-    pub async fn found(&mut self, slug: &str) -> String {
+    pub(crate) async fn found(&mut self, slug: &str) -> String {
         let body = format!(r#"{{"name": "The {slug}", "slug": "{slug}"}}"#);
         let answer = self.send("POST", "/api/v1/workspaces", &[], &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());

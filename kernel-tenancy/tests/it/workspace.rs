@@ -69,8 +69,14 @@ async fn a_workspace_that_may_only_be_read_is_only_read() {
     let mut ada = User::new(&kernel);
     ada.found("acme").await;
     let mut admin = kernel.admin().await;
-    for (status, read, write) in [("read_only", 200, 403), ("suspended", 200, 403), ("deleting", 404, 404), ("active", 200, 200)] {
-        sqlx::query("UPDATE kernel_tenancy.workspace SET status = $1").bind(status).execute(&mut admin).await.unwrap();
+    for (status, read, write) in
+        [("read_only", 200, 403), ("suspended", 200, 403), ("deleting", 404, 404), ("active", 200, 200)]
+    {
+        sqlx::query("UPDATE kernel_tenancy.workspace SET status = $1")
+            .bind(status)
+            .execute(&mut admin)
+            .await
+            .unwrap();
         assert_eq!(ada.get("/api/v1/w/acme/workspace").await.status, read, "{status}");
         let renamed = ada.send("PATCH", "/api/v1/w/acme/workspace", &[], r#"{"name": "New"}"#).await;
         assert_eq!(renamed.status, write, "{status}: {}", renamed.text());
