@@ -56,6 +56,7 @@ fn outlived(signal: &str) -> Duration {
         let log = fs::read_to_string(cluster.unwrap().path().join("server.log")).unwrap();
         assert!(log.contains("fast shutdown request"), "it must end in good order: {log}");
     }
+    let _ = fs::remove_dir_all(target);
     took
 }
 
@@ -73,7 +74,7 @@ fn nor_one_that_was_interrupted_or_terminated() {
 
 #[test]
 fn a_killed_parent_does_not_take_the_server_from_those_who_share_it() {
-    let (mut command, _) = xtask("shared");
+    let (mut command, target) = xtask("shared");
     let (mut first, port) = start(&mut command);
     let (mut second, same_port) = start(&mut command);
     assert_eq!(port, same_port);
@@ -84,12 +85,17 @@ fn a_killed_parent_does_not_take_the_server_from_those_who_share_it() {
     assert!(listens(port));
     second.kill().unwrap();
     second.wait().unwrap();
+    while listens(port) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let _ = fs::remove_dir_all(target);
 }
 
 #[test]
 fn a_command_is_run_with_the_url_and_its_verdict_passed_on() {
-    let (mut command, _) = xtask("command");
+    let (mut command, target) = xtask("command");
     let out = command.args(["--", "sh", "-c", "echo $KERNEL_PG_URL; exit 3"]).output().unwrap();
     assert!(String::from_utf8(out.stdout).unwrap().starts_with("postgres://postgres:"));
     assert_eq!(out.status.code(), Some(3));
+    let _ = fs::remove_dir_all(target);
 }

@@ -97,10 +97,15 @@ impl Postgres {
         }
     }
 
-    /// The superuser's URL of one of its databases.
+    /// The superuser's URL of one of its databases, for any client.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        self.options.clone().database(database).to_url_lossy().to_string()
+        let mut url = self.options.clone().database(database).to_url_lossy();
+        // The driver's own parameter; libpq and all who build on it would refuse it.
+        let common = url.query_pairs().filter(|(name, _)| name != "statement-cache-capacity");
+        let common: Vec<_> = common.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        url.query_pairs_mut().clear().extend_pairs(common);
+        url.to_string()
     }
 
     /// The superuser's connection options, without a database.

@@ -64,7 +64,8 @@ impl Search {
         let cache = cache.map_or_else(|| target_dir.join("cache"), |cache| cache.join("saas-kernel"));
         Self {
             url: read("KERNEL_PG_URL").or_else(|| read("DATABASE_URL")),
-            major: read("KERNEL_PG_MAJOR").and_then(|major| major.parse().ok()),
+            // What is no version must not mean any version: there is no PostgreSQL 0.
+            major: read("KERNEL_PG_MAJOR").map(|major| major.parse().unwrap_or_default()),
             bin_dir: read("KERNEL_PG_BIN").map(PathBuf::from),
             path: read("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             ..Self::new(target_dir, cache)
