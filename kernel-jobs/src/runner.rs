@@ -142,7 +142,7 @@ impl Runner {
         match self.shared.claim(free).await {
             Ok(claimed) => {
                 let more = claimed.len() == self.shared.claim_batch(free);
-                claimed.into_iter().for_each(|job| running.start(job));
+                running.start(claimed);
                 if more { Duration::ZERO } else { self.shared.config.poll_interval }
             }
             Err(error) => {
@@ -166,7 +166,7 @@ impl Runner {
             let free = self.shared.concurrency().saturating_sub(running.len());
             let claimed = if free > 0 { self.shared.claim(free).await? } else { Vec::new() };
             let found = published != Some(0) || !claimed.is_empty();
-            claimed.into_iter().for_each(|job| running.start(job));
+            running.start(claimed);
             if published.is_none() {
                 // Another relay is at work, and will be done in a moment.
                 sleep(Duration::from_millis(5)).await;

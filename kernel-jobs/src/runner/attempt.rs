@@ -17,7 +17,7 @@ use crate::store::job;
 use crate::store::lease::{Claimed, Lease};
 
 /// A handler that asks for more patience than this gets this much.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// How an attempt went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

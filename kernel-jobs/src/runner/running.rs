@@ -45,14 +45,16 @@ impl Running {
         self.tasks.is_empty()
     }
 
-    pub(super) fn start(&mut self, claimed: Claimed) {
+    pub(super) fn start(&mut self, claimed: Vec<Claimed>) {
         if self.is_empty() {
             self.renewed = Instant::now();
             self.next_beat = self.renewed + self.beat();
         }
-        let lease = Lease { workspace_id: claimed.workspace_id, id: claimed.id, attempt: claimed.attempt };
-        let task = self.tasks.spawn(attempt(self.shared.clone(), claimed));
-        self.leases.insert(task.id(), (lease, task));
+        for job in claimed {
+            let lease = Lease { workspace_id: job.workspace_id, id: job.id, attempt: job.attempt };
+            let task = self.tasks.spawn(attempt(self.shared.clone(), job));
+            self.leases.insert(task.id(), (lease, task));
+        }
     }
 
     /// Waits for the next job to end, or beat to be due. Dropping the future loses nothing. For ever when none runs.

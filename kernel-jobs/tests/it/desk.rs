@@ -42,7 +42,6 @@ pub(crate) enum Then {
     Panic,
     /// Waits until [`Desk::go`] has a permit.
     Wait,
-    Hang,
 }
 
 impl Job for Leave {
@@ -115,7 +114,7 @@ impl Default for Desk {
 }
 
 /// Notices that a handler was dropped before its end.
-struct Unfinished(Option<Arc<AtomicU32>>);
+pub(crate) struct Unfinished(Option<Arc<AtomicU32>>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
@@ -135,6 +134,10 @@ impl Desk {
     pub(crate) async fn somebody_waits(&self) {
         let waiting = tokio::time::timeout(Duration::from_secs(20), self.waiting.acquire());
         waiting.await.expect("a handler gets there").unwrap().forget();
+    }
+
+    pub(crate) fn unfinished(&self) -> Unfinished {
+        Unfinished(Some(self.cut_off.clone()))
     }
 
     pub(crate) fn started(&self) -> u32 {
@@ -168,7 +171,7 @@ impl Desk {
 
 async fn leave(desk: Desk, tx: &mut TenantTx, job: Leave) -> Result<(), Error> {
     desk.started.fetch_add(1, Ordering::SeqCst);
-    let mut unfinished = Unfinished(Some(desk.cut_off.clone()));
+    let mut unfinished = desk.unfinished();
     note(tx, &job.text).await?;
     match job.then {
         Then::End => {}
@@ -180,7 +183,6 @@ async fn leave(desk: Desk, tx: &mut TenantTx, job: Leave) -> Result<(), Error> {
         }
         Then::Panic => panic!("the secret desk broke"),
         Then::Wait => desk.wait().await,
-        Then::Hang => std::future::pending().await,
     }
     unfinished.0 = None;
     Ok(())
@@ -188,7 +190,7 @@ async fn leave(desk: Desk, tx: &mut TenantTx, job: Leave) -> Result<(), Error> {
 
 async fn leave_by_hand(desk: Desk, job: ByHand, run: Run) -> Result<(), Error> {
     desk.started.fetch_add(1, Ordering::SeqCst);
-    let mut unfinished = Unfinished(Some(desk.cut_off.clone()));
+    let mut unfinished = desk.unfinished();
     let text = format!("{} {}", job.text, run.attempt);
     match job.manner {
         Manner::FirstWaits if run.attempt == 1 => desk.wait().await,
@@ -201,7 +203,7 @@ async fn leave_by_hand(desk: Desk, job: ByHand, run: Run) -> Result<(), Error> {
         }
         Manner::FirstWaits | Manner::CompletesAndHangs => {}
     }
-    run.complete(async |tx: &mut TenantTx| Ok(note(tx, &text).await.map_err(DbError::from)?)).await?;
+    run.complete(async |tx: &mut TenantTx| Ok(note(tx, &text).await?)).await?;
     if job.manner == Manner::CompletesAndHangs {
         desk.wait().await;
     }
@@ -227,7 +229,7 @@ async fn note(tx: &mut TenantTx, text: &str) -> Result<(), DbError> {
 
 pub(crate) fn quick() -> RunnerConfig {
     RunnerConfig {
-        lease: Duration::from_secs(60),
+        lease: Duration::from_mins(1),
         poll_interval: Duration::from_millis(10),
         grace: Duration::from_secs(10),
         ..RunnerConfig::default()

@@ -1,1 +1,246 @@
+//! Exactly once: what happens when workers die, are taken for dead, or lose their connection.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use kernel_core::Clock;
+use kernel_core::testkit::{TestKernel, config};
+use kernel_jobs::{Drained, Runner, RunnerConfig};
+use sqlx::Executor;
+
+use crate::desk::{ByHand, Desk, Manner, Then, jobs, left, notes, put, quick, runner};
+
+fn by_hand(text: &str, manner: Manner) -> ByHand {
+    ByHand { text: text.to_owned(), manner }
+}
+
+/// Runs a worker as a task, which can be killed.
+fn start(runner: &Runner) -> tokio::task::JoinHandle<()> {
+    let runner = runner.clone();
+    tokio::spawn(async move { runner.run(std::future::pending()).await })
+}
+
+fn lease_over(kernel: &TestKernel) {
+    kernel.clock.advance(TimeDelta::from_std(quick().lease).unwrap());
+}
+
+/// Until the job table is empty.
+async fn all_done(kernel: &TestKernel) {
+    for _ in 0..1000 {
+        if jobs(kernel).await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("jobs are left: {:?}", jobs(kernel).await);
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_between_effects_and_commit_leaves_no_effect_and_the_job_is_done_once() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &left("effect", Then::Wait)).await;
+    let worker = start(&runner(&kernel));
+    desk.somebody_waits().await;
+    worker.abort();
+    assert!(worker.await.unwrap_err().is_cancelled());
+    assert_eq!(notes(&kernel).await, Vec::<String>::new());
+
+    // Nobody gets it while the dead worker's lease lasts.
+    desk.go.add_permits(1);
+    assert_eq!(runner(&kernel).drain().await.unwrap(), Drained::default());
+    assert_eq!(jobs(&kernel).await, [("running".to_owned(), 1, None)]);
+    lease_over(&kernel);
+    assert_eq!(runner(&kernel).drain().await.unwrap().done, 1);
+    assert_eq!(notes(&kernel).await, ["effect"]);
+    assert_eq!(desk.started(), 2);
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_after_the_commit_has_done_its_job() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("effect", Manner::CompletesAndHangs)).await;
+    let worker = start(&runner(&kernel));
+    desk.somebody_waits().await;
+    worker.abort();
+    lease_over(&kernel);
+    assert_eq!(runner(&kernel).drain().await.unwrap(), Drained::default());
+    assert_eq!(notes(&kernel).await, ["effect 1"]);
+    assert_eq!(desk.started(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_taken_for_dead_cannot_complete() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("effect", Manner::FirstWaits)).await;
+    let slow = runner(&kernel);
+    let draining = {
+        let slow = slow.clone();
+        tokio::spawn(async move { slow.drain().await })
+    };
+    desk.somebody_waits().await;
+    lease_over(&kernel);
+    assert_eq!(runner(&kernel).drain().await.unwrap().done, 1);
+    assert_eq!(notes(&kernel).await, ["effect 2"]);
+
+    // The first attempt wakes up and leaves its note, and the note goes with its transaction.
+    desk.go.add_permits(1);
+    assert_eq!(draining.await.unwrap().unwrap(), Drained::default());
+    assert_eq!(notes(&kernel).await, ["effect 2"]);
+    assert_eq!(jobs(&kernel).await, []);
+}
+
+#[tokio::test]
+async fn an_attempt_cannot_complete_a_job_that_only_waits_for_its_next_worker() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("effect", Manner::FirstWaits)).await;
+    let slow = runner(&kernel);
+    let draining = tokio::spawn(async move { slow.drain().await });
+    desk.somebody_waits().await;
+    // As a shutdown gives a job back: the same attempt number, but nobody's lease.
+    kernel.admin().await.execute(
+        "UPDATE kernel_jobs.job SET state = 'available', leased_until = NULL, lease_owner = NULL, run_at = 'infinity'",
+    ).await.unwrap();
+    desk.go.add_permits(1);
+    assert_eq!(draining.await.unwrap().unwrap(), Drained::default());
+    assert_eq!(notes(&kernel).await, Vec::<String>::new());
+    assert_eq!(jobs(&kernel).await, [("available".to_owned(), 1, None)]);
+}
+
+#[tokio::test]
+async fn a_connection_that_dies_under_a_job_costs_an_attempt_and_no_effect() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &left("effect", Then::Wait)).await;
+    let config = RunnerConfig {
+        backoff: kernel_jobs::Backoff { first: Duration::ZERO, ..quick().backoff },
+        ..quick()
+    };
+    let worker = start(&Runner::new(&kernel.app, config).unwrap());
+    desk.somebody_waits().await;
+    let killed: Vec<bool> = sqlx::query_scalar(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND usename = 'kernel_test_worker' AND state = 'idle in transaction'",
+    )
+    .fetch_all(&mut kernel.admin().await)
+    .await
+    .unwrap();
+    assert_eq!(killed, [true]);
+    desk.go.add_permits(2);
+    all_done(&kernel).await;
+    worker.abort();
+    assert_eq!(notes(&kernel).await, ["effect"]);
+    assert_eq!(desk.started(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn workers_that_share_a_queue_never_run_one_job_twice() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspaces = [kernel.found_workspace().await, kernel.found_workspace().await];
+    for number in 0..150 {
+        put(&kernel, &workspaces[number % 2], &left(&format!("{number:03}"), Then::End)).await;
+    }
+    let workers: Vec<_> = (0..3).map(|_| start(&runner(&kernel))).collect();
+    all_done(&kernel).await;
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    let expected: Vec<_> = (0..150).map(|number| format!("{number:03}")).collect();
+    assert_eq!(notes(&kernel).await, expected);
+    assert_eq!(desk.started(), 150);
+}
+
+#[tokio::test]
+async fn a_long_job_keeps_its_lease() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("long", Manner::Waits)).await;
+    let lease = Duration::from_millis(300);
+    let worker = start(&Runner::new(&kernel.app, RunnerConfig { lease, ..quick() }).unwrap());
+    desk.somebody_waits().await;
+    let other = runner(&kernel);
+    for _ in 0..8 {
+        // Each step is half a lease, and there is time for a renewal in it.
+        kernel.clock.advance(TimeDelta::milliseconds(150));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        assert_eq!(other.drain().await.unwrap(), Drained::default());
+    }
+    desk.go.add_permits(1);
+    all_done(&kernel).await;
+    worker.abort();
+    assert_eq!(notes(&kernel).await, ["long 1"]);
+}
+
+#[tokio::test]
+async fn a_handler_whose_job_another_worker_has_is_cut_off() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("taken", Manner::Waits)).await;
+    let lease = Duration::from_millis(300);
+    let worker = start(&Runner::new(&kernel.app, RunnerConfig { lease, ..quick() }).unwrap());
+    desk.somebody_waits().await;
+    kernel.admin().await.execute("UPDATE kernel_jobs.job SET attempt = attempt + 1").await.unwrap();
+    for _ in 0..200 {
+        if desk.cut_off.load(Ordering::SeqCst) == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(desk.cut_off.load(Ordering::SeqCst), 1);
+    assert_eq!(jobs(&kernel).await, [("running".to_owned(), 2, None)]);
+    worker.abort();
+}
+
+#[tokio::test]
+async fn a_job_whose_workers_keep_dying_is_set_aside_in_the_end() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &left("poison", Then::Wait)).await;
+    for _ in 0..3 {
+        let worker = start(&runner(&kernel));
+        desk.somebody_waits().await;
+        worker.abort();
+        let _ = worker.await;
+        lease_over(&kernel);
+    }
+    assert_eq!(runner(&kernel).drain().await.unwrap(), Drained::default());
+    assert_eq!(jobs(&kernel).await, [("dead".to_owned(), 3, Some("jobs.lease_expired".to_owned()))]);
+    assert_eq!(notes(&kernel).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn without_a_clock_of_the_tests_leases_go_by_the_servers_clock() {
+    let desk = Desk::default();
+    let mut config = config();
+    config.clock = Clock::system();
+    let kernel = TestKernel::with(config, desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &left("effect", Then::Wait)).await;
+    let lease = Duration::from_millis(400);
+    let worker = start(&Runner::new(&kernel.app, RunnerConfig { lease, ..quick() }).unwrap());
+    desk.somebody_waits().await;
+    let ahead: bool = sqlx::query_scalar(
+        "SELECT leased_until BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 s' FROM kernel_jobs.job",
+    )
+    .fetch_one(&mut kernel.admin().await)
+    .await
+    .unwrap();
+    assert!(ahead);
+    worker.abort();
+    let _ = worker.await;
+    desk.go.add_permits(1);
+    tokio::time::sleep(lease).await;
+    assert_eq!(runner(&kernel).drain().await.unwrap().done, 1);
+    assert_eq!(notes(&kernel).await, ["effect"]);
+}

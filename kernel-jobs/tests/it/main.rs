@@ -1,4 +1,6 @@
 //! The queue against a real PostgreSQL, under production's logins.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it was")]
+#![expect(clippy::disallowed_methods, reason = "a test is the host, whose tasks these are")]
 
 mod desk;
 mod enqueue;
