@@ -1,13 +1,12 @@
 //! While a workspace is being founded, the outer transaction is out of reach.
 //!
-//! error[E0501]: cannot borrow `*tx` as mutable because previous closure requires unique access
+//! error[E0499]: cannot borrow `*tx` as mutable more than once at a time
 
 use kernel_core::{DbError, GlobalTx, TenantTx, Tx, WorkspaceId};
 
-pub async fn mix(tx: &mut GlobalTx, id: WorkspaceId) -> Result<(), DbError> {
-    tx.found(id, async |inner: &mut TenantTx| {
-        let _ = inner /* not: tx */ .conn();
-        Ok::<_, DbError>(())
-    })
-    .await
+pub async fn mix(tx: &mut GlobalTx, other: &mut GlobalTx, id: WorkspaceId) -> Result<(), DbError> {
+    let founding = tx.found(id, async |_: &mut TenantTx| Ok::<_, DbError>(()));
+    let _ = other.workspace_id();
+    let _ = other /* not: tx */ .conn();
+    founding.await
 }
