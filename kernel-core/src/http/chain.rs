@@ -79,7 +79,8 @@ impl App {
     }
 
     /// Lets the host's own handlers share the chain: everything up to the workspace, which a request names in the app's
-    /// way or not at all. Pass the response through [`App::finish`].
+    /// way or not at all. A write with a session carries its token in `X-CSRF-Token`; the body is not looked at. Pass
+    /// the response through [`App::finish`].
     ///
     /// # Errors
     /// The finished reply to send instead.
@@ -236,7 +237,8 @@ impl Gate<'_> {
         notes.ctx = Some(ctx.clone());
         let identified = self.identify(ctx, shown).await;
         let proved = identified.as_ref().is_ok_and(|(ctx, _)| ctx.actor().id().is_some());
-        if !proved && shown != Shown::Nothing {
+        let failed = identified.as_ref().map_or_else(|e| e.kind() == ErrorKind::Unauthenticated, |_| !proved);
+        if failed && shown != Shown::Nothing {
             // Guessing credentials costs what asking without one costs.
             notes.spend(&self.app.limits.anonymous, &Subject::address(self.arrival.ip))?;
         }
@@ -267,7 +269,7 @@ impl Gate<'_> {
         let http = &self.app.config.http;
         let names = match &http.resolution {
             Resolution::Header => self.head.headers.contains_key("x-workspace-id"),
-            Resolution::Subdomain { base_domain } => self.arrival.hostname() != Some(base_domain),
+            Resolution::Subdomain { base_domain } => self.label(base_domain).is_some(),
             Resolution::Path => {
                 let path = self.head.uri.path();
                 let path = path.strip_prefix(http.api_prefix.as_str()).unwrap_or(path);

@@ -13,8 +13,7 @@ use crate::http::input::{CSRF_FIELD, form_pairs, is_form};
 
 impl Gate<'_> {
     /// Refuses writes, and sockets, that another site's page started; with a session it also asks for its token.
-    ///
-    /// `bearer`: a program proved who it is with a header that no foreign page can send; nothing to check.
+    /// A bearer credential needs no check: no foreign page can send one.
     pub(super) fn guard(&self, ctx: &Ctx, proof: Proof, body: Option<&Bytes>) -> Result<(), Error> {
         let writes = !self.head.method.is_safe();
         let opens_socket = self.head.method == Method::GET && self.head.headers.contains_key(UPGRADE);
@@ -44,6 +43,8 @@ impl Gate<'_> {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
             let own =
                 host.is_some_and(|host| self.arrival.host.as_deref() == Some(normal_host(host).as_str()));
+            // A page that came over a plain connection may be anybody's.
+            let own = own && (origin.starts_with("https://") || !self.arrival.https);
             let public = config.public_origin.as_deref() == Some(origin);
             // An origin that may send the session was listed by the host; without a session any listed one may write.
             let listed = config.cors.allows(origin) && (config.cors.credentials || proof == Proof::Nothing);

@@ -32,7 +32,7 @@ impl Gate<'_> {
     }
 
     /// Exactly one label under the base domain, and none that the product keeps for itself.
-    fn label(&self, base_domain: &str) -> Option<&str> {
+    pub(super) fn label(&self, base_domain: &str) -> Option<&str> {
         let label = self.arrival.hostname()?.strip_suffix(base_domain)?.strip_suffix('.')?;
         let reserved = self.app.config.http.reserved_names.iter().any(|name| name == label);
         if reserved { None } else { Some(label) }

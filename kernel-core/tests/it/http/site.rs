@@ -123,6 +123,30 @@ async fn another_sites_scripts_see_what_the_host_lists() {
 }
 
 #[tokio::test]
+async fn a_plain_page_does_not_write_over_an_encrypted_connection() {
+    let shop = Shop::with(|http| http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]).await;
+    let write = |name, origin, scheme| {
+        Ask::item(name)
+            .without("origin")
+            .with("origin", origin)
+            .with("x-forwarded-proto", scheme)
+            .from("10.0.0.1")
+    };
+    assert_eq!(shop.send(write("a", "http://shop.example", "https")).await.code(), "cross_site");
+    assert_eq!(shop.send(write("b", "https://shop.example", "https")).await.status, 201);
+    assert_eq!(shop.send(write("c", "http://shop.example", "http")).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_listed_site_without_credentials_does_not_write_with_them() {
+    let origins = vec!["https://app.example".to_owned()];
+    let shop = Shop::with(|http| http.cors = Cors { origins, credentials: false }).await;
+    let from_there = |ask: Ask| ask.without("origin").with("origin", "https://app.example");
+    assert_eq!(shop.send(from_there(Ask::item("a"))).await.code(), "cross_site");
+    assert_eq!(shop.send(from_there(form("name=tea"))).await.status, 303);
+}
+
+#[tokio::test]
 async fn transport_security_is_for_production_over_https() {
     let shop = Shop::with(|http| {
         http.environment = Environment::Production;
