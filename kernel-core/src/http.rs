@@ -20,6 +20,7 @@ mod route;
 mod schema;
 mod security;
 
+pub use accept::prefers_json;
 pub use chain::{Limits, Peer};
 pub use config::{BODY_LIMIT, Cors, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
 pub use cookie::{SetCookie, value as cookie_value};

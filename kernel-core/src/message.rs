@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use formatjs_icu_messageformat::{IcuMessageFormat, Value};
 
+use crate::pillar::Pillar;
+
 /// The language of every text that has no other.
 pub const DEFAULT_LOCALE: &str = "en";
 
@@ -40,6 +42,20 @@ pub enum MessageError {
 }
 
 impl Messages {
+    /// The kernel's own texts and those of the pillars, for a product that makes pages of its own.
+    ///
+    /// # Errors
+    /// [`MessageError`], as for [`Messages::add`].
+    pub fn of<'a>(pillars: impl IntoIterator<Item = &'a Pillar>) -> Result<Self, MessageError> {
+        let mut messages = Self::default();
+        let core = crate::core_pillar().messages;
+        let others = pillars.into_iter().flat_map(|pillar| pillar.messages.iter().copied());
+        for json in core.into_iter().chain(others) {
+            messages.add(json)?;
+        }
+        Ok(messages)
+    }
+
     /// Adds the texts of one pillar: a JSON object of key to text.
     ///
     /// # Errors

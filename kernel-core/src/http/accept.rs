@@ -36,7 +36,8 @@ pub(crate) fn preferred(headers: &HeaderMap, offers: &[Form]) -> Form {
 }
 
 /// Whether a script asks: JSON is named, and liked better than a page.
-pub(crate) fn prefers_json(headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn prefers_json(headers: &HeaderMap) -> bool {
     preferred(headers, &[Form::Html, Form::Json]) == Form::Json
 }
 

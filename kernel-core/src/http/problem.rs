@@ -60,6 +60,10 @@ pub struct ErrorView<'a> {
     pub fields: &'a BTreeMap<String, String>,
     /// What to quote to support.
     pub request_id: RequestId,
+    /// The path that was asked for. Escape it.
+    pub path: &'a str,
+    /// Whether the person has signed in.
+    pub signed_in: bool,
 }
 
 /// Renders the page that a person sees when a page route fails.
@@ -145,6 +149,8 @@ pub(crate) struct Voice<'a> {
     pub(crate) page: &'a ErrorPage,
     /// Whether the route is a page: then people read its errors.
     pub(crate) html: bool,
+    pub(crate) path: &'a str,
+    pub(crate) signed_in: bool,
 }
 
 /// The response that tells the caller about `error`, in the form that it asked for.
@@ -169,6 +175,8 @@ pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error
                 message: &message,
                 fields: &fields,
                 request_id: id,
+                path: voice.path,
+                signed_in: voice.signed_in,
             };
             ("text/html; charset=utf-8", voice.page.0(&view))
         }
@@ -209,7 +217,8 @@ mod tests {
 
     fn told(html: bool, accept: &'static str, error: &Error) -> Response<Bytes> {
         let messages = Messages::default();
-        let voice = Voice { messages: &messages, page: &ErrorPage::default(), html };
+        let page = ErrorPage::default();
+        let voice = Voice { messages: &messages, page: &page, html, path: "/", signed_in: false };
         let asked = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
         respond(&voice, &asked, RequestId::from_uuid(Uuid::from_u128(7)), error)
     }

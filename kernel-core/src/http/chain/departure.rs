@@ -31,7 +31,7 @@ impl Gate<'_> {
     /// Makes the outcome a reply that may be sent, and writes the access line.
     pub(super) fn depart(&self, to: &Matched, notes: &Notes, outcome: Result<Reply, Error>) -> Reply {
         let code = outcome.as_ref().err().map(|error| error.code().to_owned());
-        let mut reply = outcome.unwrap_or_else(|error| self.refusal(to, &error));
+        let mut reply = outcome.unwrap_or_else(|error| self.refusal(to, notes, &error));
         let allow = match &to.target {
             Target::Options(allow) | Target::OtherMethod(allow) => Some(allow.as_str()),
             _ => None,
@@ -67,7 +67,7 @@ impl Gate<'_> {
         }
     }
 
-    fn refusal(&self, to: &Matched, error: &Error) -> Reply {
+    fn refusal(&self, to: &Matched, notes: &Notes, error: &Error) -> Reply {
         match error.kind() {
             ErrorKind::Internal => {
                 tracing::error!(code = error.code(), error = cause(error), "request failed");
@@ -81,7 +81,13 @@ impl Gate<'_> {
             return reply;
         }
         let http = &self.app.config.http;
-        let voice = Voice { messages: &self.app.messages, page: &http.error_page, html: to.html };
+        let voice = Voice {
+            messages: &self.app.messages,
+            page: &http.error_page,
+            html: to.html,
+            path: self.head.uri.path(),
+            signed_in: notes.ctx.as_ref().is_some_and(|ctx| ctx.actor().user().is_some()),
+        };
         Reply::Full(problem::respond(&voice, &self.head.headers, self.arrival.id, error))
     }
 
