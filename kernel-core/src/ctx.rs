@@ -88,6 +88,8 @@ impl Ctx {
 
     pub(crate) fn with_actor(&self, actor: Actor, csrf: Option<String>) -> Self {
         self.changed(|shared| {
+            // Staff who see what a user sees only look.
+            shared.read_only |= matches!(actor, Actor::Staff { acting_as: Some(_), .. });
             shared.actor = actor;
             shared.csrf = csrf;
         })

@@ -28,7 +28,7 @@ pub use tenant::TenantTx;
 pub use worker::WorkerDb;
 
 pub(crate) use begin::Opening;
-pub(crate) use login::{Login, unsafe_login};
+pub(crate) use login::{Login, unsafe_host, unsafe_login};
 
 /// What went wrong with a transaction, as opposed to what a statement in it said.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,9 @@ pub enum DbError {
     /// The process was not given the login that the work needs.
     #[error("no database login for the {0} role is configured")]
     NoLogin(&'static str),
+    /// Somebody who is not staff asked for sight of all workspaces.
+    #[error("only staff and the system itself see across workspaces")]
+    NotStaff,
     /// A statement failed, or the connection did.
     #[error("the database refused")]
     Sql(#[from] sqlx::Error),

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::begin::Open;
 use super::{Db, DbError, Settle, TenantTx, Tx, sealed::Sealed, settle};
+use crate::actor::Actor;
 use crate::audit::{AuditEntry, audit};
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
@@ -44,13 +45,17 @@ impl Db {
     /// log before `work` starts, so no failure or cancellation hides it.
     ///
     /// # Errors
-    /// [`DbError::NoLogin`] when the process has no operator login; what `work` returns.
+    /// [`DbError::NotStaff`] for any other actor than staff and the system itself; [`DbError::NoLogin`] when the process
+    /// has no operator login; what `work` returns.
     pub async fn operator<T, E: From<DbError>>(
         &self,
         ctx: &Ctx,
         reason: &Reason,
         work: impl AsyncFnOnce(&mut OperatorTx) -> Result<T, E>,
     ) -> Result<T, E> {
+        if !matches!(ctx.actor(), Actor::Staff { .. } | Actor::System { .. }) {
+            return Err(DbError::NotStaff.into());
+        }
         let pool = self.shared.placements[0].operator.as_ref().ok_or(DbError::NoLogin("operator"))?;
         let open = self.open(pool, ctx, WorkspaceId::SYSTEM).await?;
         let mut record = OperatorTx { open: Some(open), ctx: ctx.clone() };
