@@ -12,7 +12,7 @@ use kernel_core::App;
 use crate::dress;
 
 /// How long the client may take to see that the server has closed.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves the routes, which the app is [configured](crate::configure) in, until `shutdown` is ready. Then streams and
 /// sockets are told to end, and connections may finish their request, all within the app's [timeouts](App::timeouts).

@@ -93,7 +93,7 @@ async fn pump(socket: WebSocket, handler: SocketHandler, shutdown: Shutdown) {
     let messages = (&mut outgoing).with(|message| ready(Ok::<_, axum::Error>(frame(message))));
     converse(handler, shutdown, incoming, messages).await;
     // To a client that has gone, nothing can be said.
-    let _ = outgoing.send(Frame::Close(None)).await;
+    let _ = outgoing.close().await;
 }
 
 fn frame(message: Message) -> Frame {

@@ -1,0 +1,62 @@
+//! A host with routes of its own beside the app.
+
+use std::io;
+use std::net::TcpListener;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, Responder};
+use kernel_actix::{Caller, InWorkspace, Refusal, configure, serve};
+use kernel_core::{App, Error};
+use tokio::sync::oneshot::Receiver;
+
+use crate::demo::{READ, RULE};
+
+/// Serves until `shutdown`; under `prefix` unless that is empty.
+pub async fn run(
+    app: App,
+    listener: TcpListener,
+    prefix: &'static str,
+    shutdown: Receiver<()>,
+) -> io::Result<()> {
+    let mount = configure(app.clone());
+    let own = move |config: &mut ServiceConfig| {
+        config
+            .route("/own", web::get().to(async || "own"))
+            .service(web::resource("/own/caller").get(caller).post(caller))
+            .route("/own/refused", web::get().to(refused))
+            .route("/own/cookies", web::get().to(cookies))
+            .route("/w/{workspace}/own", web::get().to(workspace))
+            .route("/w/{workspace}/rule", web::get().to(rule))
+            .configure(mount.clone());
+    };
+    let routes = move |config: &mut ServiceConfig| {
+        if prefix.is_empty() {
+            config.configure(own.clone());
+        } else {
+            config.service(web::scope(prefix).configure(own.clone()));
+        }
+    };
+    serve(&app, listener, routes, async { drop(shutdown.await) }).await
+}
+
+async fn caller(Caller(ctx): Caller) -> String {
+    ctx.actor().kind().to_owned()
+}
+
+async fn refused() -> Result<HttpResponse, Refusal> {
+    Err(Error::not_found().into())
+}
+
+async fn cookies(_: Caller) -> impl Responder {
+    HttpResponse::Ok().append_header(("set-cookie", "a=1")).append_header(("set-cookie", "b=2")).finish()
+}
+
+async fn workspace(InWorkspace { ctx, workspace }: InWorkspace) -> Result<String, Refusal> {
+    ctx.require(READ)?;
+    Ok(workspace.slug().to_owned())
+}
+
+async fn rule(InWorkspace { ctx, .. }: InWorkspace) -> Result<HttpResponse, Refusal> {
+    ctx.require(RULE)?;
+    Ok(HttpResponse::Ok().finish())
+}

@@ -1,0 +1,15 @@
+//! The adapter over real sockets. The suite is the other adapter's too.
+
+#[path = "../../../kernel-axum/tests/it/demo.rs"]
+mod demo;
+#[path = "../../../kernel-axum/tests/it/extract.rs"]
+mod extract;
+mod host;
+#[path = "../../../kernel-axum/tests/it/reply.rs"]
+mod reply;
+#[path = "../../../kernel-axum/tests/it/request.rs"]
+mod request;
+#[path = "../../../kernel-axum/tests/it/server.rs"]
+mod server;
+#[path = "../../../kernel-axum/tests/it/shutdown.rs"]
+mod shutdown;

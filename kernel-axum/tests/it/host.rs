@@ -1,0 +1,50 @@
+//! A host with routes of its own beside the app.
+
+use std::io;
+use std::net::TcpListener;
+
+use axum::Router;
+use axum::http::header::SET_COOKIE;
+use axum::response::AppendHeaders;
+use axum::routing::get;
+use kernel_axum::{Caller, InWorkspace, Refusal, mount, serve};
+use kernel_core::{App, Error};
+use tokio::sync::oneshot::Receiver;
+
+use crate::demo::{READ, RULE};
+
+/// Serves until `shutdown`; under `prefix` unless that is empty.
+pub async fn run(
+    app: App,
+    listener: TcpListener,
+    prefix: &'static str,
+    shutdown: Receiver<()>,
+) -> io::Result<()> {
+    let own = Router::new()
+        .route("/own", get(async || "own"))
+        .route("/own/caller", get(caller).post(caller))
+        .route("/own/refused", get(async || -> Result<(), Refusal> { Err(Error::not_found().into()) }))
+        .route("/own/cookies", get(cookies))
+        .route("/w/{workspace}/own", get(workspace))
+        .route("/w/{workspace}/rule", get(rule));
+    let routes = mount(own, app.clone());
+    let routes = if prefix.is_empty() { routes } else { Router::new().nest(prefix, routes) };
+    serve(&app, listener, routes, async { drop(shutdown.await) }).await
+}
+
+async fn caller(Caller(ctx): Caller) -> String {
+    ctx.actor().kind().to_owned()
+}
+
+async fn cookies(_: Caller) -> AppendHeaders<[(axum::http::HeaderName, &'static str); 2]> {
+    AppendHeaders([(SET_COOKIE, "a=1"), (SET_COOKIE, "b=2")])
+}
+
+async fn workspace(InWorkspace { ctx, workspace }: InWorkspace) -> Result<String, Refusal> {
+    ctx.require(READ)?;
+    Ok(workspace.slug().to_owned())
+}
+
+async fn rule(InWorkspace { ctx, .. }: InWorkspace) -> Result<(), Refusal> {
+    Ok(ctx.require(RULE)?)
+}
