@@ -190,7 +190,7 @@ pub(super) async fn database(db: &Db, plan: &MigrationPlan, problems: &mut Vec<P
     for (login, pool) in db.pools() {
         let checked = async {
             let mut conn = pool.acquire().await?;
-            unsafe_login(&mut conn, db.roles()).await?;
+            unsafe_login(&mut conn, db.roles(), login).await?;
             queue_functions(&mut conn, login, plan).await
         };
         match checked.await {

@@ -3,7 +3,7 @@
 use sqlx::{Postgres, Transaction};
 
 use super::begin::Open;
-use super::{Db, DbError, TenantTx, Tx, unsafe_login};
+use super::{Db, DbError, TenantTx, Tx, unsafe_host};
 use crate::ctx::Ctx;
 use crate::store;
 use crate::workspace::Workspace;
@@ -20,7 +20,7 @@ impl Db {
         ctx: &Ctx,
         workspace: &Workspace,
     ) -> Result<TenantTx, DbError> {
-        unsafe_login(&mut host, self.roles()).await?;
+        unsafe_host(&mut host, self.roles()).await?;
         store::setting::adopt(&mut host, workspace.id(), ctx.actor().id()).await?;
         let open = Open {
             tx: host,

@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 
 use super::DbError;
 use crate::store;
+use crate::store::role::Powers;
 
 /// The names of the database's roles. The first four log in; the last three own things and never do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,18 +60,59 @@ impl Login {
     }
 }
 
-/// Refuses a login whose sight row-level security does not limit. An inherited membership counts: a member of the
-/// owner sees what the owner's policies let it see.
-pub(crate) async fn unsafe_login(conn: &mut PgConnection, roles: &RoleNames) -> Result<(), DbError> {
-    let powers = store::role::powers(conn, roles).await?;
-    let reason = if powers.superuser {
-        "is a superuser, whom row-level security does not limit"
-    } else if powers.bypass_rls {
-        "has BYPASSRLS, so row-level security does not limit it"
-    } else if powers.owner {
-        "owns tables, or is a member of a role that does"
+/// Refuses a login whose sight row-level security does not limit, and one that is not meant for its place. Any
+/// membership counts, however indirect and inherited or not: a member of the owner sees what the owner's policies let
+/// it see, and `SET ROLE` makes it one.
+pub(crate) async fn unsafe_login(
+    conn: &mut PgConnection,
+    roles: &RoleNames,
+    login: Login,
+) -> Result<(), DbError> {
+    let powers = powers(conn, roles, login).await?;
+    let reason = if let Some(reason) = powers.unsafe_reason() {
+        reason
+    } else if !powers.own {
+        "has not the rights of the role that its place in the configuration is for"
     } else {
         return Ok(());
     };
     Err(DbError::UnsafeLogin { login: powers.login, reason })
+}
+
+/// Refuses a login of the host's own that would see past its tenant. Which rights it has is the host's affair.
+pub(crate) async fn unsafe_host(conn: &mut PgConnection, roles: &RoleNames) -> Result<(), DbError> {
+    let powers = powers(conn, roles, Login::App).await?;
+    match powers.unsafe_reason() {
+        Some(reason) => Err(DbError::UnsafeLogin { login: powers.login, reason }),
+        None => Ok(()),
+    }
+}
+
+async fn powers(conn: &mut PgConnection, roles: &RoleNames, login: Login) -> Result<Powers, sqlx::Error> {
+    let RoleNames { app, worker, operator, .. } = roles;
+    // What the app may do, the others may too.
+    let (own, others): (_, &[&str]) = match login {
+        Login::App => (app, &[worker, operator]),
+        Login::Worker => (worker, &[operator]),
+        Login::Operator => (operator, &[worker]),
+    };
+    store::role::powers(conn, roles, own, others).await
+}
+
+impl Powers {
+    fn unsafe_reason(&self) -> Option<&'static str> {
+        let reasons = [
+            (self.superuser, "is a superuser, whom row-level security does not limit"),
+            (self.bypass_rls, "has BYPASSRLS, so row-level security does not limit it"),
+            (self.create_role, "has CREATEROLE, so it may make itself a member of any role"),
+            (self.replication, "has REPLICATION, so it may copy the whole server"),
+            (self.owner, "owns tables, or is a member of a role that does"),
+            (
+                self.past_policies,
+                "reads or writes past the policies, as a member of pg_read_all_data or its like",
+            ),
+            (self.other, "is a member of another login's role"),
+        ];
+        reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
+    }
 }
