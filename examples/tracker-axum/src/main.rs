@@ -1,2 +1,21 @@
-//! Placeholder.
-fn main() {}
+//! The issue tracker on axum: pages, API and worker in one process. `.env.example` describes its configuration.
+
+use clap::Parser;
+use tracker::program::{Arguments, Options, Program, stopped, work};
+
+#[tokio::main]
+#[expect(clippy::disallowed_methods, reason = "the program is what reads the environment, and hands it on")]
+async fn main() -> anyhow::Result<()> {
+    let Arguments { migrate, stop_with_stdin } = Arguments::parse();
+    let options = Options::read(|name| std::env::var(name).ok())?;
+    options.start_log()?;
+    let stop = stopped(stop_with_stdin)?;
+    let Program { app, listener, worker } = Program::start(options, migrate).await?;
+    let routes = kernel_axum::mount(axum::Router::new(), app.clone());
+    let serve = async { Ok(kernel_axum::serve(&app, listener, routes, stop.clone()).await?) };
+    let work = async {
+        work(worker, stop.clone()).await;
+        Ok(())
+    };
+    tokio::try_join!(serve, work).map(|_| ())
+}

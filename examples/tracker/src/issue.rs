@@ -17,7 +17,7 @@ use crate::text::{blank_as_none, present, printable, saying_something};
 use crate::tracker::Tracker;
 
 pub use filter::{Assignee, IssueFilter, IssueOrder, SearchText};
-pub(crate) use filter::{NEWEST_FIRST, Position};
+pub(crate) use filter::{NEWEST_FIRST, Position, sort_name};
 
 /// Names issues.
 #[derive(Debug)]

@@ -6,11 +6,15 @@
 pub mod activity;
 mod error;
 pub mod event;
+mod hook;
 mod http;
 pub mod issue;
 mod job;
+mod page;
 pub mod permission;
+pub mod program;
 pub mod project;
+pub mod seed;
 mod store;
 mod text;
 mod tracker;

@@ -1,18 +1,38 @@
 //! The product as a pillar, and the app around it.
 
 use kernel_auth::Auth;
+use kernel_core::http::{Environment, ErrorPage};
 use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Subscriber, Table};
 use kernel_jobs::Jobs;
 use kernel_tenancy::Tenancy;
 
+use crate::hook::GettingStarted;
 use crate::job::{PurgeProject, purge_project};
-use crate::{activity, http, permission};
+use crate::page::{Pages, Product};
+use crate::{activity, http, page, permission};
+
+/// The tracker's own texts.
+pub(crate) const TEXTS: &str = include_str!("../locales/en.json");
 
 /// What can be chosen about the tracker.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
+    /// The product's name.
+    pub name: String,
+    /// Whether people depend on this process; pages say so when they do not.
+    pub environment: Environment,
     /// How long sessions last, and how many passwords are hashed at once.
     pub auth: kernel_auth::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "Tracker".to_owned(),
+            environment: Environment::default(),
+            auth: kernel_auth::Settings::default(),
+        }
+    }
 }
 
 /// The issue tracker. Cheap to clone.
@@ -20,6 +40,7 @@ pub struct Settings {
 pub struct Tracker {
     pub(crate) auth: Auth,
     pub(crate) tenancy: Tenancy,
+    pub(crate) pages: Pages,
 }
 
 /// The whole product: the kernel's pillars and the tracker's own.
@@ -34,13 +55,20 @@ impl Tracker {
     /// The product with these settings.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self { auth: Auth::new(settings.auth.clone()), tenancy: Tenancy }
+        let auth = Auth::new(settings.auth.clone());
+        let product = Product::new(&settings.name, settings.environment);
+        let pages = Pages::new(product, &[Jobs::new().into(), (&auth).into(), Tenancy.into()]);
+        Self { auth, tenancy: Tenancy, pages }
     }
 
     /// Sets what follows from the product itself, and leaves what the host chooses.
     pub fn configure(&self, config: &mut Config) {
-        "Tracker".clone_into(&mut config.http.title);
+        let product = self.pages.product();
+        product.name.clone_into(&mut config.http.title);
+        config.http.environment = product.environment;
         config.http.sign_in_page = Some("/log-in".to_owned());
+        let pages = self.pages.clone();
+        config.http.error_page = ErrorPage::new(move |view| pages.error(view));
     }
 
     /// Registers the kernel's pillars and the tracker's own.
@@ -82,8 +110,10 @@ impl From<Tracker> for Pillar {
                 ]),
             ])
             .permissions(permission::ALL)
-            .messages(include_str!("../locales/en.json"))
+            .messages(TEXTS)
             .routes(http::routes(&tracker))
+            .routes(page::routes(&tracker))
+            .on_workspace_created(GettingStarted(tracker))
             .jobs([JobDef::new::<PurgeProject, _, _>((), purge_project)])
             .subscribers([
                 Subscriber::new("tracker.activity.issue_created", (), activity::issue_created),

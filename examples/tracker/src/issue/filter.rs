@@ -139,6 +139,17 @@ impl Position {
     }
 }
 
+/// The order as the parameter `sort` says it.
+pub(crate) fn sort_name(sort: Sort<IssueOrder>) -> String {
+    let name = match sort.key {
+        IssueOrder::CreatedAt => "created_at",
+        IssueOrder::Priority => "priority",
+        IssueOrder::Title => "title",
+        IssueOrder::UpdatedAt => "updated_at",
+    };
+    format!("{}{name}", if sort.descending { "-" } else { "" })
+}
+
 impl IssueOrder {
     /// The column that holds it.
     pub(crate) fn column(self) -> &'static str {

@@ -1,6 +1,9 @@
 //! The tracker on a real database, called in memory.
 
 mod api;
+mod browser;
+mod page;
+mod seed;
 
 use http::Method;
 use kernel_core::http::Quota;
@@ -10,6 +13,8 @@ use tracker::{Settings, Tracker};
 
 /// The tracker on a database of its own. The clock stands still, so that quotas are never refilled; they are large.
 pub(crate) async fn start() -> TestKernel {
+    // What a request failed from shows beside the test that fails.
+    let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::WARN).try_init();
     let tracker = Tracker::new(&Settings::default());
     let mut config = config();
     tracker.configure(&mut config);

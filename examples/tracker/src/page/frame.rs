@@ -1,0 +1,178 @@
+//! What surrounds every page: who is there, in which workspace, what they may do.
+
+use std::collections::BTreeMap;
+
+use http::header::HeaderMap;
+use kernel_core::http::{Environment, ErrorView, Incoming, Input, InputShape, prefers_json};
+use kernel_core::seam::Person;
+use kernel_core::{Ctx, Error, Permission, TenantTx, Tx, WorkspaceStatus, people};
+use serde::{Serialize, Serializer};
+
+use crate::permission;
+use crate::tracker::Tracker;
+
+/// The product, as pages speak of it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Product {
+    pub(crate) name: String,
+    #[serde(serialize_with = "environment")]
+    pub(crate) environment: Environment,
+}
+
+impl Product {
+    pub(crate) fn new(name: &str, environment: Environment) -> Self {
+        Self { name: name.to_owned(), environment }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
+fn environment<S: Serializer>(environment: &Environment, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *environment == Environment::Production { "production" } else { "dev" })
+}
+
+/// The page that somebody asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(super) path: String,
+    /// A script asks, which shows errors itself.
+    pub(super) scripted: bool,
+}
+
+impl Asked {
+    pub(super) fn new(path: &str, headers: &HeaderMap) -> Self {
+        Self { path: path.to_owned(), scripted: prefers_json(headers) }
+    }
+}
+
+impl Input for Asked {
+    fn read(from: &Incoming) -> Result<Self, Error> {
+        Ok(Self::new(from.head().uri.path(), &from.head().headers))
+    }
+
+    fn describe(_: &mut InputShape<'_>) {}
+}
+
+/// What `layout.html` and `workspace_layout.html` need.
+#[derive(Debug, Serialize)]
+pub(crate) struct Frame {
+    app: Product,
+    csrf: String,
+    user: Option<Viewer>,
+    path: String,
+    request_id: String,
+    #[serde(flatten)]
+    place: Option<Place>,
+}
+
+#[derive(Debug, Serialize)]
+struct Viewer {
+    name: String,
+    email: String,
+}
+
+/// What is known inside a workspace.
+#[derive(Debug, Serialize)]
+struct Place {
+    workspace: Here,
+    workspaces: Vec<Listed>,
+    can: BTreeMap<&'static str, bool>,
+}
+
+#[derive(Debug, Serialize)]
+struct Here {
+    name: String,
+    slug: String,
+    role: &'static str,
+    base: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    slug: String,
+    url: String,
+}
+
+/// Where the pages of a workspace are.
+pub(super) fn base(slug: &str) -> String {
+    format!("/w/{slug}")
+}
+
+impl Frame {
+    fn new(product: &Product, ctx: &Ctx, viewer: Option<Person>, asked: &Asked) -> Self {
+        Self {
+            app: product.clone(),
+            csrf: ctx.csrf().unwrap_or_default().to_owned(),
+            user: viewer.map(|person| Viewer { name: person.name, email: person.email }),
+            path: asked.path.clone(),
+            request_id: ctx.request_id().to_string(),
+            place: None,
+        }
+    }
+
+    pub(super) fn of_error(product: &Product, view: &ErrorView<'_>) -> Self {
+        Self {
+            app: product.clone(),
+            csrf: String::new(),
+            user: None,
+            path: view.path.to_owned(),
+            request_id: view.request_id.to_string(),
+            place: None,
+        }
+    }
+
+    /// The address of the workspace's pages; empty outside one.
+    pub(super) fn base(&self) -> &str {
+        self.place.as_ref().map_or("", |place| &place.workspace.base)
+    }
+}
+
+impl Tracker {
+    /// The frame of a page outside any workspace.
+    pub(super) async fn frame(&self, tx: &mut impl Tx, asked: &Asked) -> Result<Frame, Error> {
+        let ctx = tx.ctx().clone();
+        let viewer = people(tx, ctx.actor().user().as_slice()).await?.pop();
+        Ok(Frame::new(self.pages.product(), &ctx, viewer, asked))
+    }
+
+    /// The frame of a page inside the transaction's workspace.
+    pub(super) async fn frame_inside(&self, tx: &mut TenantTx, asked: &Asked) -> Result<Frame, Error> {
+        let mut frame = self.frame(tx, asked).await?;
+        let ctx = tx.ctx().clone();
+        let grant = ctx.grant().ok_or_else(Error::not_found)?;
+        let mine = match ctx.actor().user() {
+            Some(user) => self.tenancy.list_of(tx, user).await?,
+            None => Vec::new(),
+        };
+        let slug = grant.workspace().slug().to_owned();
+        let here = mine.iter().find(|mine| mine.workspace.id == grant.workspace().id());
+        frame.place = Some(Place {
+            workspace: Here {
+                name: here.map_or_else(|| slug.clone(), |mine| mine.workspace.name.clone()),
+                base: base(&slug),
+                role: grant.role().name(),
+                slug,
+            },
+            workspaces: mine
+                .into_iter()
+                .map(|mine| Listed {
+                    url: format!("{}/projects", base(&mine.workspace.slug)),
+                    name: mine.workspace.name,
+                    slug: mine.workspace.slug,
+                })
+                .collect(),
+            can: permission::ALL
+                .iter()
+                .chain(kernel_tenancy::permission::ALL)
+                .map(|permission| (permission.name(), may(&ctx, *permission)))
+                .collect(),
+        });
+        Ok(frame)
+    }
+}
+
+/// Whether a page should offer it: where nobody may write, what writes is not shown.
+pub(super) fn may(ctx: &Ctx, permission: Permission) -> bool {
+    let active = ctx.workspace().is_ok_and(|workspace| workspace.status() == WorkspaceStatus::Active);
+    ctx.can(permission) && (active || permission.name().ends_with(".read"))
+}

@@ -1,0 +1,34 @@
+//! The names of people whom a page mentions.
+
+use std::collections::{BTreeSet, HashMap};
+
+use kernel_core::{Error, TenantTx, UserId, people};
+use minijinja::{Value, context};
+
+use crate::tracker::Tracker;
+
+/// Names by id; who has none is no longer there.
+#[derive(Debug)]
+pub(super) struct Names {
+    known: HashMap<UserId, String>,
+    gone: String,
+}
+
+impl Names {
+    pub(super) async fn of(
+        tracker: &Tracker,
+        tx: &mut TenantTx,
+        ids: impl IntoIterator<Item = UserId> + Send,
+    ) -> Result<Self, Error> {
+        let ids: BTreeSet<_> = ids.into_iter().collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let people = people(tx, &ids).await?;
+        let known = people.into_iter().map(|person| (person.id, person.name)).collect();
+        Ok(Self { known, gone: tracker.pages.text("person.gone") })
+    }
+
+    /// A person as the templates know one.
+    pub(super) fn shown(&self, id: UserId) -> Value {
+        context! { id => id.to_string(), name => self.known.get(&id).unwrap_or(&self.gone) }
+    }
+}

@@ -1,0 +1,152 @@
+//! The templates, the texts and what is needed to make a page of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use kernel_core::http::{ErrorView, Html};
+use kernel_core::{Error, Messages, Pillar};
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+
+use super::asset::Assets;
+use super::form::Refused;
+use super::frame::{Frame, Product};
+
+/// Makes pages. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pages(Arc<Shared>);
+
+struct Shared {
+    environment: Environment<'static>,
+    messages: Arc<Messages>,
+    assets: Arc<Assets>,
+    product: Product,
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("product", &self.0.product).finish_non_exhaustive()
+    }
+}
+
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../templates/", $name)))),*]
+    };
+}
+
+const TEMPLATES: &[(&str, &str)] = &templates![
+    "_macros.html",
+    "error.html",
+    "issue.html",
+    "issue_new.html",
+    "issues.html",
+    "layout.html",
+    "log_in.html",
+    "members.html",
+    "project_new.html",
+    "projects.html",
+    "sign_up.html",
+    "welcome.html",
+    "workspace_layout.html",
+    "workspace_new.html",
+    "workspaces.html",
+];
+
+impl Pages {
+    /// Pages with the texts of these pillars and of the tracker.
+    pub(crate) fn new(product: Product, pillars: &[Pillar]) -> Self {
+        let mut messages = Messages::of(pillars).expect("the texts of the pillars are tested");
+        messages.add(crate::tracker::TEXTS).expect("the tracker's texts are tested");
+        let (messages, assets) = (Arc::new(messages), Arc::new(Assets::new()));
+        let mut environment = Environment::new();
+        // A name that is misspelt in a template shows in the tests instead of as nothing.
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source).expect("the templates are tested");
+        }
+        let texts = messages.clone();
+        environment.add_function("t", move |key: &str, args: Kwargs| translate(&texts, key, &args));
+        let files = assets.clone();
+        environment.add_function("static_url", move |name: &str| {
+            let unknown = || minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no such file");
+            files.path(name).ok_or_else(unknown)
+        });
+        Self(Arc::new(Shared { environment, messages, assets, product }))
+    }
+
+    pub(crate) fn product(&self) -> &Product {
+        &self.0.product
+    }
+
+    pub(super) fn assets(&self) -> &Assets {
+        &self.0.assets
+    }
+
+    /// A text without parameters.
+    pub(crate) fn text(&self, key: &str) -> String {
+        self.0.messages.t(key, &BTreeMap::new())
+    }
+
+    /// The page of this template; `content` is what it needs beside the frame.
+    pub(super) fn html(&self, template: &str, frame: &Frame, content: Value) -> Result<Html, Error> {
+        self.render(template, frame, content).map(Html::new).map_err(Error::internal)
+    }
+
+    /// The page of a form again, with what was sent and what is wrong with it.
+    pub(super) fn again(
+        &self,
+        template: &str,
+        frame: &Frame,
+        refused: &Refused,
+        content: Value,
+    ) -> Result<Html, Error> {
+        let messages = &self.0.messages;
+        let error = &refused.error;
+        let fields: BTreeMap<_, _> =
+            error.fields().iter().map(|(name, key)| (name, self.text(key))).collect();
+        // A message at a field says it all; one about something that the form does not show must stand above it.
+        let placed = !fields.is_empty() && fields.keys().all(|name| refused.sent.contains_key(*name));
+        let whole = messages.t(&format!("error.{}", error.code()), error.args());
+        let again = context! {
+            values => Value::from(Serde(&refused.sent)),
+            errors => Value::from(Serde(&fields)),
+            form_error => if placed { String::new() } else { whole },
+        };
+        let html = self.html(template, frame, context! { ..again, ..content })?;
+        Ok(html.refusing(error.kind()))
+    }
+
+    /// The page that says what went wrong.
+    pub(crate) fn error(&self, view: &ErrorView<'_>) -> String {
+        let titled = format!("error.title.{}", view.status);
+        let title = if self.0.messages.has(&titled) { titled } else { "error.title".to_owned() };
+        let content = context! {
+            status => view.status,
+            code => view.code,
+            title => self.text(&title),
+            message => view.message,
+            fields => Value::from(Serde(view.fields)),
+            signed_in => view.signed_in,
+        };
+        let frame = Frame::of_error(&self.0.product, view);
+        self.render("error.html", &frame, content).unwrap_or_else(|error| {
+            tracing::error!(%error, "the error page cannot be made");
+            format!("{}\n", view.request_id)
+        })
+    }
+
+    fn render(&self, template: &str, frame: &Frame, content: Value) -> Result<String, minijinja::Error> {
+        let frame = Value::from(Serde(frame));
+        self.0.environment.get_template(template)?.render(context! { ..content, ..frame })
+    }
+}
+
+fn translate(messages: &Messages, key: &str, args: &Kwargs) -> Result<String, minijinja::Error> {
+    let mut values = BTreeMap::new();
+    for name in args.args() {
+        values.insert(name, args.get::<Value>(name)?.to_string());
+    }
+    Ok(messages.t(key, &values))
+}

@@ -1,0 +1,189 @@
+//! Example data for development: always the same, and nothing twice.
+
+mod content;
+
+use std::sync::{Arc, OnceLock};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel_auth::NewAccount;
+use kernel_core::hook::{Hook, WorkspaceCreated};
+use kernel_core::http::Environment;
+use kernel_core::{
+    App, Clock, Config, Ctx, Db, DbConfig, DbError, Entropy, Error, GlobalTx, Keyring, Pillar, Problems,
+    Role, TenantTx, UserId,
+};
+use kernel_jobs::{Runner, RunnerConfig};
+use kernel_tenancy::NewWorkspace;
+
+use crate::issue::{EditIssue, NewIssue, Priority, Status};
+use crate::project::NewProject;
+use crate::tracker::{Settings, Tracker};
+use content::{WORKSPACES, WorkspaceContent};
+
+pub use content::{DEMO, PASSWORD, PEOPLE, email};
+
+/// When the example's history begins. A fixed day, so that every database holds the same.
+const BEGINNING: i64 = 1_772_438_400;
+const SEED: u64 = 20_260_302;
+
+/// Why there is no example data.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeedError {
+    /// Example data has no place among people's own.
+    #[error("example data is refused where APP_ENV is production")]
+    Production,
+    /// The database is not as the product needs it.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// The database refused.
+    #[error("the database refused")]
+    Database(#[from] DbError),
+    /// A step was refused.
+    #[error("the example data was refused")]
+    Refused(#[from] Error),
+}
+
+/// What a run has added; nothing the second time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seeded {
+    /// People who signed up.
+    pub people: usize,
+    /// Workspaces founded, with everything in them.
+    pub workspaces: usize,
+}
+
+/// Puts the example data into a migrated database, as far as it is not there yet.
+///
+/// Who and what is there already stays as it is: a workspace is founded with all its content or not at all.
+///
+/// # Errors
+/// [`SeedError::Production`], and whatever the database says.
+pub async fn run(db: &DbConfig, keyring: Keyring, settings: &Settings) -> Result<Seeded, SeedError> {
+    if settings.environment == Environment::Production {
+        return Err(SeedError::Production);
+    }
+    let mut config = Config::new(keyring);
+    config.clock =
+        Clock::manual(DateTime::from_timestamp(BEGINNING, 0).unwrap_or(DateTime::<Utc>::UNIX_EPOCH));
+    config.entropy = Entropy::seeded(SEED);
+    let clock = config.clock.clone();
+
+    let tracker = Tracker::new(settings);
+    tracker.configure(&mut config);
+    let people = Arc::new(OnceLock::new());
+    let filling = Filling { tracker: tracker.clone(), people: people.clone(), clock };
+    let seeds = Pillar::new("seed").on_workspace_created(filling);
+    let app = tracker.register(App::builder(Db::new(db)?, config)).with(seeds).build().await?;
+
+    let ctx = app.system("seed");
+    let mut seeded = Seeded::default();
+    let mut ids = Vec::new();
+    for name in PEOPLE {
+        ids.push(person(&tracker, &app, &ctx, name, &mut seeded).await?);
+    }
+    let owners = ids.clone();
+    people.get_or_init(|| ids);
+    for workspace in WORKSPACES {
+        found(&tracker, &app, &ctx, workspace, owners[workspace.owner], &mut seeded).await?;
+    }
+    if db.worker.is_some() {
+        Runner::new(&app, RunnerConfig::default())?.drain().await?;
+    }
+    app.db().close().await;
+    Ok(seeded)
+}
+
+async fn person(
+    tracker: &Tracker,
+    app: &App,
+    ctx: &Ctx,
+    name: &str,
+    seeded: &mut Seeded,
+) -> Result<UserId, SeedError> {
+    let (auth, email) = (&tracker.auth, email(name));
+    let reading = ctx.reading();
+    let found =
+        app.db().global(&reading, async |tx: &mut GlobalTx| auth.find_by_email(tx, &email).await).await?;
+    if let Some(account) = found {
+        return Ok(account.id);
+    }
+    let new = NewAccount { name: name.to_owned(), email, password: PASSWORD.to_owned() };
+    seeded.people += 1;
+    Ok(auth.sign_up(ctx, app.db(), new).await?.session.user.id)
+}
+
+async fn found(
+    tracker: &Tracker,
+    app: &App,
+    ctx: &Ctx,
+    content: &WorkspaceContent,
+    owner: UserId,
+    seeded: &mut Seeded,
+) -> Result<(), SeedError> {
+    let tenancy = tracker.tenancy;
+    let slug = content.slug.parse().map_err(Error::internal)?;
+    let new = NewWorkspace { name: content.name.to_owned(), slug };
+    let founded = app.db().global(ctx, async |tx: &mut GlobalTx| {
+        let mine = tenancy.list_of(tx, owner).await?;
+        if mine.iter().any(|mine| mine.workspace.slug == content.slug) {
+            return Ok::<_, Error>(false);
+        }
+        tenancy.create(tx, owner, new).await?;
+        Ok(true)
+    });
+    seeded.workspaces += usize::from(founded.await?);
+    Ok(())
+}
+
+/// Fills a workspace in the transaction that founds it.
+struct Filling {
+    tracker: Tracker,
+    people: Arc<OnceLock<Vec<UserId>>>,
+    clock: Clock,
+}
+
+#[async_trait::async_trait]
+impl Hook<TenantTx, WorkspaceCreated> for Filling {
+    async fn run(&self, tx: &mut TenantTx, created: &WorkspaceCreated) -> Result<(), Error> {
+        let content = WORKSPACES.iter().find(|content| content.slug == created.slug);
+        let (Some(content), Some(people)) = (content, self.people.get()) else { return Ok(()) };
+        for (person, role) in content.members() {
+            self.tracker.tenancy.join(tx, people[person], role).await?;
+        }
+        let working =
+            content.members().filter(|(_, role)| *role >= Role::Member).map(|(person, _)| people[person]);
+        let working: Vec<_> = std::iter::once(created.owner).chain(working).collect();
+        for project in content.projects {
+            self.clock.advance(TimeDelta::hours(19));
+            let new = NewProject {
+                name: project.name.to_owned(),
+                key: project.key.to_owned(),
+                description: project.description.to_owned(),
+            };
+            let id = self.tracker.start_project(tx, Some(created.owner), new).await?.id;
+            for (index, title) in project.issues.iter().enumerate() {
+                self.clock.advance(TimeDelta::minutes(397));
+                let new = NewIssue {
+                    title: (*title).to_owned(),
+                    body: content::body(index, project.name),
+                    priority: PRIORITIES[(index * 5 + title.len()) % PRIORITIES.len()],
+                    assignee: (index % 4 != 3).then(|| working[(index * 3 + 1) % working.len()]),
+                };
+                let author = working[index % working.len()];
+                let issue = self.tracker.open_issue(tx, Some(author), id, new).await?;
+                let status = STATUSES[(index + title.len()) % STATUSES.len()];
+                if status != Status::Open {
+                    self.clock.advance(TimeDelta::minutes(41));
+                    let edit = EditIssue { status: Some(status), ..EditIssue::default() };
+                    self.tracker.update_issue(tx, issue.listed.id, edit).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const PRIORITIES: [Priority; 5] =
+    [Priority::Medium, Priority::Low, Priority::High, Priority::None, Priority::Urgent];
+const STATUSES: [Status; 4] = [Status::Open, Status::Done, Status::InProgress, Status::Open];
