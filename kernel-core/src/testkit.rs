@@ -3,6 +3,8 @@
 
 mod client;
 mod database;
+#[cfg(unix)]
+mod development;
 mod kernel;
 mod left_out;
 #[cfg(unix)]
@@ -13,6 +15,8 @@ mod raw;
 
 pub use client::{Answer, Client};
 pub use database::{DatabaseError, Logins, TestDatabase, server};
+#[cfg(unix)]
+pub use development::{Development, DevelopmentError};
 pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;
 pub use raw::RawClient;

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;
@@ -45,7 +47,7 @@ pub async fn server() -> Result<Arc<Postgres>, DatabaseError> {
 }
 
 /// The folder that cargo builds into: the test programs lie in it.
-fn target_dir() -> std::path::PathBuf {
+pub(super) fn target_dir() -> std::path::PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
     target.map_or_else(|| std::env::temp_dir().join("kernel-test"), std::path::Path::to_path_buf)
@@ -100,6 +102,12 @@ impl Logins {
         let login = self.server.clone().host("localhost").port(5432).database("postgres").to_url_lossy();
         let seed = format!("{login}/{role}");
         hex(&sha256(seed.as_bytes()))
+    }
+
+    /// The text of [`Logins::keyring`], as configuration holds it.
+    #[must_use]
+    pub fn app_key(&self) -> String {
+        STANDARD.encode(sha256(format!("{}/key/{}", self.password("key"), self.database).as_bytes()))
     }
 
     /// The configuration of a process that uses every login.
