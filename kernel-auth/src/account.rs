@@ -127,6 +127,19 @@ impl Auth {
     pub async fn find(&self, tx: &mut GlobalTx, id: UserId) -> Result<Option<Account>, kernel_core::Error> {
         Ok(store::user::find(tx.conn(), id).await?.map(store::user::User::into_account))
     }
+
+    /// The account with this address, for seeds and for staff. Whether there is one is nobody else's business.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn find_by_email(
+        &self,
+        tx: &mut GlobalTx,
+        email: &str,
+    ) -> Result<Option<Account>, kernel_core::Error> {
+        let found = store::user::find_by_email(tx.conn(), &key_of(email)).await?;
+        Ok(found.map(store::user::User::into_account))
+    }
 }
 
 #[async_trait::async_trait]
