@@ -61,9 +61,18 @@ impl<F: DeserializeOwned + JsonSchema + Send + 'static> Input for Paged<F> {
 
 /// Which page of a list: at most how many items, after which one.
 ///
-/// ```text
-/// let rows = store::project::list(tx.conn(), page.after::<(DateTime<Utc>, ProjectId)>()?, page.fetch()).await?;
-/// Ok(page.items(rows, |project| (project.created_at, project.id)))
+/// ```
+/// # use kernel_core::{DbError, Error, TenantTx, Tx, http::{Items, Paged, Unfiltered}};
+/// async fn list(_: (), tx: &mut TenantTx, list: Paged<Unfiltered>) -> Result<Items<String>, Error> {
+///     let after: Option<String> = list.page.after()?;
+///     let rows = sqlx::query_scalar("SELECT name FROM shop.item WHERE name > $1 ORDER BY name LIMIT $2")
+///         .bind(after.unwrap_or_default())
+///         .bind(list.page.fetch())
+///         .fetch_all(tx.conn())
+///         .await
+///         .map_err(DbError::from)?;
+///     Ok(list.page.items(rows, |name| name.clone()))
+/// }
 /// ```
 #[derive(Debug)]
 pub struct PageRequest {

@@ -1,6 +1,7 @@
 //! The chain, from the first header to the committed row.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail where they stand, like the tests themselves")]
 
+mod ask;
 mod idempotency;
 mod limit;
 mod order;

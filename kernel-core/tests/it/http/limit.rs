@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use kernel_core::http::{HttpConfig, Quota};
 
-use super::shop::{Ask, Shop};
+use super::ask::Ask;
+use super::shop::Shop;
 
 fn few(http: &mut HttpConfig) {
     let quotas = &mut http.quotas;

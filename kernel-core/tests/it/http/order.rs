@@ -1,6 +1,7 @@
 //! What is checked before what, and what every response carries.
 
-use super::shop::{Ask, CLIENT, Shop};
+use super::ask::{Ask, CLIENT};
+use super::shop::Shop;
 
 #[tokio::test]
 async fn each_check_comes_before_the_next() {

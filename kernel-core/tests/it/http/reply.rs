@@ -8,7 +8,8 @@ use http::{HeaderMap, Request};
 use kernel_core::http::{Peer, Reply};
 use tower::{Service, ServiceExt};
 
-use super::shop::{Ask, CLIENT, Shop};
+use super::ask::{Ask, CLIENT};
+use super::shop::Shop;
 
 #[tokio::test]
 async fn a_stream_ends_when_the_app_shuts_down() {

@@ -2,7 +2,8 @@
 
 use kernel_core::http::{Cors, Environment};
 
-use super::shop::{Ask, Shop};
+use super::ask::Ask;
+use super::shop::Shop;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

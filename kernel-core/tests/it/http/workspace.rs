@@ -4,7 +4,8 @@ use kernel_core::http::Resolution;
 use kernel_core::seam::Principal;
 use kernel_core::{Actor, Role, WorkspaceStatus};
 
-use super::shop::{Answer, Ask, Shop};
+use super::ask::{Answer, Ask};
+use super::shop::Shop;
 
 #[tokio::test]
 async fn a_foreign_a_missing_and_a_malformed_workspace_look_alike() {
@@ -17,6 +18,8 @@ async fn a_foreign_a_missing_and_a_malformed_workspace_look_alike() {
     seen.dedup();
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(seen[0].0, 404);
+    let asked = shop.town.asked.lock().unwrap().clone();
+    assert_eq!(asked, ["acme", "rival", "missing"], "what can be no slug is not looked up");
     let item = shop.send(Ask::get("/api/v1/w/acme/items/nonsense").by("alice")).await;
     let missing = format!("/api/v1/w/acme/items/job_{}", "1".repeat(32));
     assert_eq!(item.masked(), shop.send(Ask::get(&missing).by("alice")).await.masked());
@@ -138,6 +141,7 @@ async fn a_workspace_that_may_only_be_read_takes_no_writes() {
         let write = Ask::new("POST", &format!("/api/v1/w/{slug}/items")).json(r#"{"name": "x"}"#).by("owner");
         assert_eq!(shop.send(write).await.code(), "read_only");
     }
+    assert_eq!(shop.runs(), 0, "the handler is not even asked");
     shop.join(owner, shop.acme.id(), "leaving", Role::Owner, WorkspaceStatus::Deleting);
     assert_eq!(shop.send(Ask::get("/api/v1/w/leaving/items").by("owner")).await.status, 404);
 }
