@@ -81,7 +81,10 @@ impl Route {
     ///
     /// ```
     /// # use kernel_core::{Error, TenantTx, http::{Json, Path, Route}};
-    /// # kernel_core::permissions! { /// Read. pub READ = "demo.read" for Viewer; }
+    /// # kernel_core::permissions! {
+    /// #     /// Read.
+    /// #     pub READ = "demo.read" for Viewer;
+    /// # }
     /// async fn show(_: (), _tx: &mut TenantTx, Path(number): Path<u32>) -> Result<Json<u32>, Error> {
     ///     Ok(Json(number))
     /// }
