@@ -14,6 +14,7 @@ use kernel_core::http::Reply;
 
 /// The head of a request, without the prefix of the scope that the app is mounted in; as far as it can be read, if it
 /// cannot be read whole.
+#[expect(clippy::result_large_err, reason = "both are the head; the error is as far as it could be read")]
 pub(crate) fn head(request: &HttpRequest) -> Result<Parts, Parts> {
     let (mut head, ()) = Request::new(()).into_parts();
     head.version = match request.version() {

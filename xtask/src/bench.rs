@@ -58,7 +58,10 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     for (name, _) in benches {
         let manifest = cargo::workspace_dir().join("benches/Cargo.toml");
         let mut command = cargo::cargo();
-        command.args(["run", "--quiet", "--release", "--bin", name, "--manifest-path"]).arg(manifest).arg("--");
+        command
+            .args(["run", "--quiet", "--release", "--bin", name, "--manifest-path"])
+            .arg(manifest)
+            .arg("--");
         if arguments.short {
             command.arg("--short");
         }

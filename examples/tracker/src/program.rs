@@ -127,6 +127,7 @@ impl Options {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors and literals read better without an ampersand")]
 fn unreadable(name: &'static str, reason: impl ToString) -> StartError {
     StartError::Unreadable { name, reason: reason.to_string() }
 }

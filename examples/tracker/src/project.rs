@@ -81,6 +81,7 @@ pub struct EditProject {
     pub description: Option<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes its context by reference")]
 fn key_form(key: &str, (): &()) -> garde::Result {
     let capitals = key.bytes().all(|byte| byte.is_ascii_uppercase());
     if capitals && (2..=6).contains(&key.len()) {

@@ -7,12 +7,14 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
 /// Refuses control characters; a NUL is one that the database cannot hold. `garde` hands texts over by reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes its context by reference")]
 pub(crate) fn printable(text: &str, (): &()) -> garde::Result {
     let forbidden = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if text.chars().any(forbidden) { Err(garde::Error::new("tracker.field.unprintable")) } else { Ok(()) }
 }
 
 /// Refuses a text of spaces only, and everything that is not [`printable`].
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes its context by reference")]
 pub(crate) fn saying_something(text: &str, ctx: &()) -> garde::Result {
     if text.trim().is_empty() { Err(garde::Error::new("field.required")) } else { printable(text, ctx) }
 }

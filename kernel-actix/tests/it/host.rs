@@ -12,7 +12,7 @@ use tokio::sync::oneshot::Receiver;
 use crate::demo::{READ, RULE};
 
 /// Serves until `shutdown`; under `prefix` unless that is empty.
-pub async fn run(
+pub(crate) async fn run(
     app: App,
     listener: TcpListener,
     prefix: &'static str,

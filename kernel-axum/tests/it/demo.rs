@@ -27,23 +27,23 @@ kernel_core::permissions! {
 
 /// The pillar's state: what its handlers have seen.
 #[derive(Clone, Default)]
-pub struct Demo {
-    pub taken: Arc<AtomicUsize>,
-    pub waiting: Arc<AtomicUsize>,
-    pub workspace: Arc<std::sync::OnceLock<WorkspaceId>>,
+pub(crate) struct Demo {
+    pub(crate) taken: Arc<AtomicUsize>,
+    pub(crate) waiting: Arc<AtomicUsize>,
+    pub(crate) workspace: Arc<std::sync::OnceLock<WorkspaceId>>,
 }
 
 /// The member of the workspace `acme`, a viewer.
-pub fn member() -> UserId {
+pub(crate) fn member() -> UserId {
     UserId::from_uuid(Uuid::from_u128(1))
 }
 
 /// Somebody who belongs to no workspace.
-pub fn outsider() -> UserId {
+pub(crate) fn outsider() -> UserId {
     UserId::from_uuid(Uuid::from_u128(2))
 }
 
-pub fn bearer(user: UserId) -> String {
+pub(crate) fn bearer(user: UserId) -> String {
     format!("authorization: Bearer {user}\r\n")
 }
 
@@ -82,7 +82,7 @@ impl TenantResolver for Demo {
 }
 
 impl Demo {
-    pub fn pillar(&self) -> Pillar {
+    pub(crate) fn pillar(&self) -> Pillar {
         let free = |method, path, operation| (method, path, operation, Access::Public, self.clone());
         macro_rules! routes {
             ($($method:ident $path:literal $operation:literal $handler:ident),+ $(,)?) => {[$({
@@ -120,15 +120,15 @@ async fn thing(_: Demo, _: Call, Path(name): Path<String>) -> Result<Json<String
 
 /// A request as the handler saw it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Seen {
-    pub uri: String,
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub ip: Option<String>,
+pub(crate) struct Seen {
+    pub(crate) uri: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) ip: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub(crate) struct Asked {
     #[serde(rename = "a")]
     _a: Option<String>,
 }
@@ -196,7 +196,7 @@ async fn panic(_: Demo, _: Call, (): ()) -> Result<NoContent, Error> {
 
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
-pub struct Note {
+pub(crate) struct Note {
     #[garde(length(max = 100))]
     text: String,
 }

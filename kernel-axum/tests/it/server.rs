@@ -16,15 +16,15 @@ use crate::host;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a test's server waits for slow clients.
-pub const TIMEOUTS: Timeouts = Timeouts {
+pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_millis(700),
     body: Duration::from_millis(500),
     drain: Duration::from_secs(3),
 };
 
 /// A running server with the demo's app; stopped when dropped.
-pub struct Server {
-    pub demo: Demo,
+pub(crate) struct Server {
+    pub(crate) demo: Demo,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
@@ -32,11 +32,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::under("").await
     }
 
-    pub async fn under(prefix: &'static str) -> Self {
+    pub(crate) async fn under(prefix: &'static str) -> Self {
         let demo = Demo::default();
         let mut config = config();
         config.http.timeouts = TIMEOUTS;
@@ -54,16 +54,16 @@ impl Server {
         Self { demo, address, stop: Some(stop), thread: Some(thread), kernel }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub async fn connect(&self) -> RawClient {
+    pub(crate) async fn connect(&self) -> RawClient {
         RawClient::connect(self.address).await.unwrap()
     }
 
     /// The answer to one request, on a connection of its own.
-    pub async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let mut client = self.connect().await;
         let length =
             if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
@@ -72,33 +72,33 @@ impl Server {
         within(client.answer(method == "HEAD")).await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, "", "").await
     }
 
     /// Tells the server to stop.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
     }
 
     /// Whether the server has stopped by itself within its drain time.
-    pub async fn ended(&mut self) -> bool {
+    pub(crate) async fn ended(&mut self) -> bool {
         let thread = self.thread.take().unwrap();
         let ended = tokio::task::spawn_blocking(move || thread.join().unwrap());
-        tokio::time::timeout(TIMEOUTS.drain - Duration::from_secs(1), ended).await.is_ok()
+        tokio::time::timeout(TIMEOUTS.drain.saturating_sub(Duration::from_secs(1)), ended).await.is_ok()
     }
 
-    pub fn app(&self) -> &kernel_core::App {
+    pub(crate) fn app(&self) -> &kernel_core::App {
         &self.kernel.app
     }
 }
 
-pub async fn within<F: Future>(future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }
 
 /// Waits until the count is this.
-pub async fn until(count: &AtomicUsize, wanted: usize) {
+pub(crate) async fn until(count: &AtomicUsize, wanted: usize) {
     within(async {
         while count.load(Ordering::SeqCst) != wanted {
             tokio::time::sleep(Duration::from_millis(5)).await;

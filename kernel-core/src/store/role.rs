@@ -4,6 +4,7 @@ use crate::db::RoleNames;
 
 /// What the current login may do beyond its policies.
 #[derive(Debug, sqlx::FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a power of its own")]
 pub(crate) struct Powers {
     pub(crate) login: String,
     pub(crate) superuser: bool,

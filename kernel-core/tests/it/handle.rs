@@ -220,9 +220,10 @@ async fn staff_work_is_in_the_audit_log_even_when_it_fails() {
     assert!(Reason::new("because").is_err());
 
     let user = kernel.user(ctx.new_id());
-    let refused = kernel.app.db().operator(&user, &reason, async |tx: &mut OperatorTx| {
-        shop::names(tx).await.map_err(DbError::from)
-    });
+    let refused = kernel
+        .app
+        .db()
+        .operator(&user, &reason, async |tx: &mut OperatorTx| shop::names(tx).await.map_err(DbError::from));
     assert!(matches!(refused.await, Err(DbError::NotStaff)));
 }
 

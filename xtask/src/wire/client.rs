@@ -256,7 +256,7 @@ mod tests {
     async fn what_the_protocol_does_not_allow_is_refused() {
         let negative = b"Q\xff\xff\xff\xff".to_vec();
         let no_end = message(b'Q', b"SELECT 1");
-        let no_names = message(b'B', &[b'x'; 20_000]);
+        let no_names = message(b'B', &vec![b'x'; 20_000]);
         let too_long = b"Q\x7f\0\0\0".to_vec();
         for bad in [negative, no_end, no_names, too_long] {
             let (_, done, _) = through(4096, &bad).await;

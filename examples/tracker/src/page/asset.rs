@@ -38,7 +38,8 @@ impl Assets {
 }
 
 fn asset(name: &'static str, content_type: &'static str, content: &'static [u8]) -> Asset {
-    let hash: String = sha256(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let [a, b, c, d, e, f, g, h, ..] = sha256(content);
+    let hash = format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     Asset { name, file: format!("{stem}.{hash}.{ending}"), content_type, content }
 }

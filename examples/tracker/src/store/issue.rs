@@ -69,10 +69,8 @@ pub(crate) async fn list(
     if let Some(text) = wanted.text {
         query.push(" AND strpos(lower(title), lower(").push_bind(text.to_owned()).push(")) > 0");
     }
-    let (column, beyond, direction) = match wanted.order.descending {
-        true => (wanted.order.key.column(), "<", "DESC"),
-        false => (wanted.order.key.column(), ">", "ASC"),
-    };
+    let column = wanted.order.key.column();
+    let (beyond, direction) = if wanted.order.descending { ("<", "DESC") } else { (">", "ASC") };
     if let Some(after) = wanted.after {
         query.push(format_args!(" AND ({column}, id) {beyond} ("));
         let id = match after {
