@@ -110,7 +110,6 @@ pub async fn enqueue_with<J: Job>(tx: &mut impl Tx, job: &J, options: Options) -
     if unique_key.as_ref().is_some_and(|key| !(1..=MAX_UNIQUE_KEY).contains(&key.chars().count())) {
         return Err(Unusable::UniqueKey { kind: J::KIND }.into());
     }
-    let now = tx.ctx().now();
     let new = NewJob {
         workspace_id: tx.workspace_id(),
         id: tx.ctx().new_id(),
@@ -118,10 +117,10 @@ pub async fn enqueue_with<J: Job>(tx: &mut impl Tx, job: &J, options: Options) -
         payload: payload(job)?,
         priority: priority as i16,
         max_attempts: attempts.map(|most| i32::try_from(most.get()).unwrap_or(i32::MAX)),
-        run_at: run_at.unwrap_or(now),
+        run_at: run_at.or_else(|| tx.ctx().clock().manual_now()),
         unique_key,
         request_id: tx.ctx().request_id(),
-        created_at: now,
+        created_at: tx.ctx().now(),
     };
     Ok(job::insert(tx.conn(), &new).await?)
 }
@@ -143,6 +142,7 @@ pub async fn enqueue_many<J: Job>(tx: &mut impl Tx, jobs: &[J]) -> Result<Vec<Jo
                 workspace_id: tx.workspace_id(),
                 kind: J::KIND,
                 priority: Priority::default() as i16,
+                run_at: tx.ctx().clock().manual_now(),
                 request_id: tx.ctx().request_id(),
                 created_at: tx.ctx().now(),
                 ids: &ids,

@@ -13,7 +13,7 @@ pub struct Backoff {
 }
 
 impl Default for Backoff {
-    /// From 5 seconds to an hour: ten attempts take about an hour in all.
+    /// From 5 seconds to an hour: ten attempts take about half an hour in all.
     fn default() -> Self {
         Self { first: Duration::from_secs(5), longest: Duration::from_hours(1) }
     }

@@ -11,7 +11,8 @@ pub(crate) struct NewJob {
     pub(crate) payload: String,
     pub(crate) priority: i16,
     pub(crate) max_attempts: Option<i32>,
-    pub(crate) run_at: DateTime<Utc>,
+    /// `None` for at once by the server's clock, which is also what claims go by.
+    pub(crate) run_at: Option<DateTime<Utc>>,
     pub(crate) unique_key: Option<String>,
     pub(crate) request_id: RequestId,
     pub(crate) created_at: DateTime<Utc>,
@@ -37,7 +38,8 @@ async fn try_insert(conn: &mut PgConnection, job: &NewJob) -> Result<bool, sqlx:
         INSERT INTO kernel_jobs.job
             (workspace_id, id, kind, payload, state, priority, attempt, forgiven, max_attempts, run_at, unique_key,
              request_id, created_at, updated_at)
-        VALUES ($1, $2, $3, $4::jsonb, 'available', $5, 0, 0, $6, $7, $8, $9, $10, $10)
+        VALUES ($1, $2, $3, $4::jsonb, 'available', $5, 0, 0, $6, coalesce($7, clock_timestamp()), $8,
+                $9, $10, $10)
         ON CONFLICT (workspace_id, kind, unique_key) WHERE unique_key IS NOT NULL AND state <> 'dead' DO NOTHING
         ",
     )
@@ -75,6 +77,7 @@ pub(crate) struct NewJobs<'a> {
     pub(crate) workspace_id: WorkspaceId,
     pub(crate) kind: &'static str,
     pub(crate) priority: i16,
+    pub(crate) run_at: Option<DateTime<Utc>>,
     pub(crate) request_id: RequestId,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) ids: &'a [JobId],
@@ -87,15 +90,16 @@ pub(crate) async fn insert_many(conn: &mut PgConnection, jobs: &NewJobs<'_>) -> 
         INSERT INTO kernel_jobs.job
             (workspace_id, id, kind, payload, state, priority, attempt, forgiven, run_at, request_id, created_at,
              updated_at)
-        SELECT $1, row.id, $2, row.payload::jsonb, 'available', $3, 0, 0, $4, $5, $4, $4
-        FROM unnest($6::uuid[], $7::text[]) AS row (id, payload)
+        SELECT $1, row.id, $2, row.payload::jsonb, 'available', $3, 0, 0, coalesce($4, clock_timestamp()), $5, $6, $6
+        FROM unnest($7::uuid[], $8::text[]) AS row (id, payload)
         ",
     )
     .bind(jobs.workspace_id)
     .bind(jobs.kind)
     .bind(jobs.priority)
-    .bind(jobs.created_at)
+    .bind(jobs.run_at)
     .bind(jobs.request_id)
+    .bind(jobs.created_at)
     .bind(jobs.ids)
     .bind(jobs.payloads)
     .execute(conn)

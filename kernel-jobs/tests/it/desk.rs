@@ -42,6 +42,8 @@ pub(crate) enum Then {
     Panic,
     /// Waits until [`Desk::go`] has a permit.
     Wait,
+    /// Waits likewise, and then fails.
+    WaitAndFail,
 }
 
 impl Job for Leave {
@@ -173,18 +175,16 @@ async fn leave(desk: Desk, tx: &mut TenantTx, job: Leave) -> Result<(), Error> {
     desk.started.fetch_add(1, Ordering::SeqCst);
     let mut unfinished = desk.unfinished();
     note(tx, &job.text).await?;
-    match job.then {
-        Then::End => {}
-        Then::Fail => {
-            unfinished.0 = None;
-            return Err(
-                Error::new(ErrorKind::Unavailable, "desk.closed").because("the drawer named secret is shut")
-            );
-        }
-        Then::Panic => panic!("the secret desk broke"),
-        Then::Wait => desk.wait().await,
+    if matches!(job.then, Then::Wait | Then::WaitAndFail) {
+        desk.wait().await;
     }
+    assert!(job.then != Then::Panic, "the secret desk broke");
     unfinished.0 = None;
+    if matches!(job.then, Then::Fail | Then::WaitAndFail) {
+        return Err(
+            Error::new(ErrorKind::Unavailable, "desk.closed").because("the drawer named secret is shut")
+        );
+    }
     Ok(())
 }
 

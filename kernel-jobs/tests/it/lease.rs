@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use kernel_core::Clock;
 use kernel_core::testkit::{TestKernel, config};
 use kernel_jobs::{Drained, Runner, RunnerConfig};
-use sqlx::Executor;
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::desk::{ByHand, Desk, Manner, Then, jobs, left, notes, put, quick, runner};
 
@@ -94,6 +94,29 @@ async fn an_attempt_that_was_taken_for_dead_cannot_complete() {
     assert_eq!(draining.await.unwrap().unwrap(), Drained::default());
     assert_eq!(notes(&kernel).await, ["effect 2"]);
     assert_eq!(jobs(&kernel).await, []);
+}
+
+#[tokio::test]
+async fn of_two_workers_that_think_they_have_a_job_only_the_later_one_completes_it() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("effect", Manner::Waits)).await;
+    let drain = |runner: Runner| tokio::spawn(async move { runner.drain().await.unwrap() });
+    let first = drain(runner(&kernel));
+    desk.somebody_waits().await;
+    lease_over(&kernel);
+    let second = drain(runner(&kernel));
+    desk.somebody_waits().await;
+
+    // Those who wait get their permits in the order in which they came.
+    desk.go.add_permits(1);
+    assert_eq!(first.await.unwrap(), Drained::default());
+    assert_eq!(notes(&kernel).await, Vec::<String>::new());
+    assert_eq!(jobs(&kernel).await.len(), 1);
+    desk.go.add_permits(1);
+    assert_eq!(second.await.unwrap().done, 1);
+    assert_eq!(notes(&kernel).await, ["effect 2"]);
 }
 
 #[tokio::test]
@@ -207,6 +230,9 @@ async fn a_job_whose_workers_keep_dying_is_set_aside_in_the_end() {
     let kernel = TestKernel::start(desk.register()).await;
     let workspace = kernel.found_workspace().await;
     put(&kernel, &workspace, &left("poison", Then::Wait)).await;
+    // Once it was given back, which does not count.
+    let given_back = "UPDATE kernel_jobs.job SET attempt = 1, forgiven = 1";
+    kernel.admin().await.execute(given_back).await.unwrap();
     for _ in 0..3 {
         let worker = start(&runner(&kernel));
         desk.somebody_waits().await;
@@ -215,7 +241,7 @@ async fn a_job_whose_workers_keep_dying_is_set_aside_in_the_end() {
         lease_over(&kernel);
     }
     assert_eq!(runner(&kernel).drain().await.unwrap(), Drained::default());
-    assert_eq!(jobs(&kernel).await, [("dead".to_owned(), 3, Some("jobs.lease_expired".to_owned()))]);
+    assert_eq!(jobs(&kernel).await, [("dead".to_owned(), 4, Some("jobs.lease_expired".to_owned()))]);
     assert_eq!(notes(&kernel).await, Vec::<String>::new());
 }
 
@@ -243,4 +269,44 @@ async fn without_a_clock_of_the_tests_leases_go_by_the_servers_clock() {
     tokio::time::sleep(lease).await;
     assert_eq!(runner(&kernel).drain().await.unwrap().done, 1);
     assert_eq!(notes(&kernel).await, ["effect"]);
+}
+
+#[tokio::test]
+async fn the_queue_listens_to_the_attempt_that_holds_the_lease_and_to_no_other() {
+    let kernel = TestKernel::start(Desk::default().register()).await;
+    let workspace = kernel.found_workspace().await;
+    let id = put(&kernel, &workspace, &left("fought over", Then::End)).await;
+    let mut worker = PgConnection::connect(&kernel.database.logins().config().worker.unwrap()).await.unwrap();
+    for attempt in [1, 2] {
+        let claim =
+            "SELECT attempt FROM kernel_jobs.claim('{desk.leave}', '{3}', gen_random_uuid(), 9, 60000, $1)";
+        let claimed =
+            sqlx::query_scalar::<_, i32>(claim).bind(kernel.clock.now()).fetch_all(&mut worker).await;
+        assert_eq!(claimed.unwrap(), [attempt]);
+        lease_over(&kernel);
+    }
+    let row = "SELECT to_jsonb(j) FROM kernel_jobs.job AS j";
+    let held: serde_json::Value = sqlx::query_scalar(row).fetch_one(&mut kernel.admin().await).await.unwrap();
+    let calls = [
+        ("SELECT kernel_jobs.fail($1, $2, $3, 'x', 0, NULL)::text", "false"),
+        ("SELECT kernel_jobs.fail($1, $2, $3, 'x', NULL, NULL)::text", "false"),
+        ("SELECT kernel_jobs.finish($1, $2, $3)::text", "false"),
+        ("SELECT kernel_jobs.release(ARRAY[$1], ARRAY[$2], ARRAY[$3], NULL)::text", "0"),
+        ("SELECT kernel_jobs.renew(ARRAY[$1], ARRAY[$2], ARRAY[$3], 1, NULL)::text", "1"),
+    ];
+    for (call, refusal) in calls {
+        let answer: String = sqlx::query_scalar(call)
+            .bind(workspace.id())
+            .bind(id)
+            .bind(1)
+            .fetch_one(&mut worker)
+            .await
+            .unwrap();
+        assert_eq!(answer, refusal, "{call}");
+        let after: serde_json::Value =
+            sqlx::query_scalar(row).fetch_one(&mut kernel.admin().await).await.unwrap();
+        assert_eq!(after, held, "{call}");
+    }
+    let finish = sqlx::query_scalar::<_, bool>("SELECT kernel_jobs.finish($1, $2, 2)");
+    assert!(finish.bind(workspace.id()).bind(id).fetch_one(&mut worker).await.unwrap());
 }

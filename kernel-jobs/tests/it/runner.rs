@@ -176,7 +176,8 @@ async fn a_shutdown_gives_back_what_does_not_end_in_time_and_the_attempt_does_no
     let desk = Desk::default();
     let kernel = TestKernel::start(desk.register()).await;
     let workspace = kernel.found_workspace().await;
-    put_with(&kernel, &workspace, &left("long", Then::Wait), Options::new().attempts(NonZeroU32::MIN)).await;
+    let twice = Options::new().attempts(NonZeroU32::MIN.saturating_add(1));
+    put_with(&kernel, &workspace, &left("long", Then::WaitAndFail), twice).await;
     let hurried = RunnerConfig { grace: Duration::from_millis(50), ..quick() };
     let (stop, worker) = start(Runner::new(&kernel.app, hurried).unwrap());
     desk.somebody_waits().await;
@@ -185,10 +186,13 @@ async fn a_shutdown_gives_back_what_does_not_end_in_time_and_the_attempt_does_no
     assert_eq!(desk.cut_off.load(Ordering::SeqCst), 1);
     assert_eq!(jobs(&kernel).await, [("available".to_owned(), 1, None)]);
 
-    // At once, though no lease has ended, and although the only attempt seemed to be over.
-    desk.go.add_permits(1);
-    assert_eq!(runner(&kernel).drain().await.unwrap().done, 1);
-    assert_eq!(notes(&kernel).await, ["long"]);
+    // At once, though no lease has ended; and then there are still two attempts.
+    desk.go.add_permits(2);
+    for (attempt, state) in [(2, "available"), (3, "dead")] {
+        assert_eq!(runner(&kernel).drain().await.unwrap().failed, 1);
+        assert_eq!(jobs(&kernel).await, [(state.to_owned(), attempt, Some("desk.closed".to_owned()))]);
+        kernel.clock.advance(TimeDelta::hours(1));
+    }
 }
 
 #[tokio::test]
