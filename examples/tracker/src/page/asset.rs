@@ -38,8 +38,8 @@ impl Assets {
 }
 
 fn asset(name: &'static str, content_type: &'static str, content: &'static [u8]) -> Asset {
-    let [a, b, c, d, e, f, g, h, ..] = sha256(content);
-    let hash = format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+    let first = sha256(content).first_chunk().copied().unwrap_or_default();
+    let hash = format!("{:016x}", u64::from_be_bytes(first));
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     Asset { name, file: format!("{stem}.{hash}.{ending}"), content_type, content }
 }

@@ -174,5 +174,6 @@ impl Tracker {
 /// Whether a page should offer it: where nobody may write, what writes is not shown.
 pub(super) fn may(ctx: &Ctx, permission: Permission) -> bool {
     let active = ctx.workspace().is_ok_and(|workspace| workspace.status() == WorkspaceStatus::Active);
-    ctx.can(permission) && (active || permission.name().rsplit_once('.').is_some_and(|(_, verb)| verb == "read"))
+    ctx.can(permission)
+        && (active || permission.name().rsplit_once('.').is_some_and(|(_, verb)| verb == "read"))
 }

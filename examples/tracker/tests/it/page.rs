@@ -63,7 +63,9 @@ async fn a_refused_form_comes_back_with_what_was_sent() {
     let fields = [("name", "Eve"), ("email", "no address"), ("password", "tooshort"), ("next", "/w/acme")];
     let again = Browser::whole(&stranger.post("/sign-up", &fields).await, 422);
     assert!(
-        again.contains("value=\"no address\"") && again.contains("aria-invalid") && !again.contains("tooshort")
+        again.contains("value=\"no address\"")
+            && again.contains("aria-invalid")
+            && !again.contains("tooshort")
     );
     assert!(again.contains("name=\"next\" value=\"/w/acme\""));
 
