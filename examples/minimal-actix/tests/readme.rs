@@ -1,0 +1,7 @@
+//! What the README shows does what it says.
+
+#[path = "../../minimal-axum/tests/readme/snippet.rs"]
+mod snippet;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_minimal-actix");
+const SOURCE: &str = include_str!("../src/main.rs");
