@@ -1,25 +1,41 @@
-//! `cargo xtask dev`: the example product on a PostgreSQL of its own.
+//! `cargo xtask dev`: the example product on a PostgreSQL of its own, with data to look at.
+
+mod product;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use kernel_core::testkit::Logins;
+use kernel_core::{Config, Db, DbConfig, RoleNames};
+use tracker::{Settings, seed};
 
+use self::product::Product;
 use crate::postgres;
+
+/// The database, and what the names of its roles start with: a server that is named may hold other products' too.
+const DATABASE: &str = "tracker_dev";
 
 /// The command line of `cargo xtask dev`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Do no more than this, and end
-    #[arg(long, value_name = "STEP")]
+    /// Serve with actix-web instead of axum
+    #[arg(long)]
+    actix: bool,
+    /// The port to serve on, instead of the first free one from 3000
+    #[arg(long)]
+    port: Option<u16>,
+    /// Do only this to the development database, and serve nothing
+    #[arg(long)]
     only: Option<Step>,
 }
 
-/// A part of starting the product that can be had alone.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+/// What can be done alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Step {
     /// Bring the schema up to date
     Migrate,
-    /// Put the example data in
+    /// Bring the schema up to date and put the example data in
     Seed,
 }
 
@@ -27,13 +43,101 @@ enum Step {
 ///
 /// # Errors
 ///
-/// When there is no PostgreSQL.
+/// In production; when there is no PostgreSQL, the product does not build or its port is taken.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
-    if let Some(step) = arguments.only {
-        bail!("tracker-axum, the product to {step:?}, is not there yet");
+    refuse_production()?;
+    let started = Instant::now();
+    let framework = if arguments.actix { "actix" } else { "axum" };
+    let product = Product::of(framework);
+    let build = async { if arguments.only.is_none() { product.build().await } else { Ok(()) } };
+    // Building uses the processors, preparing waits for the server: together they take as long as the longer one.
+    let (prepared, built) = tokio::join!(prepare(arguments.only), build);
+    // The server stops when this is dropped.
+    let (_server, logins) = prepared?;
+    built?;
+    if arguments.only.is_some() {
+        return Ok(ExitCode::SUCCESS);
     }
-    let postgres = postgres::find(&postgres::search("dev")?).await?;
-    println!("PostgreSQL {}: {}", postgres.major(), postgres.url("postgres"));
-    println!("tracker-axum, the product to start on it, does not serve yet; interrupt to stop the server");
-    std::future::pending().await
+    let mut running = product.start(&logins, arguments.port).await?;
+    announce(&running.url, &logins, started.elapsed());
+    running.until_stopped().await
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command asks the environment whose database it would touch")]
+fn refuse_production() -> Result<()> {
+    if std::env::var("APP_ENV").is_ok_and(|environment| environment == "production") {
+        bail!("this command writes example data and is refused where APP_ENV is production");
+    }
+    Ok(())
+}
+
+/// Finds the server, and brings the database up to date.
+async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::Postgres, Logins)> {
+    let mut clock = Stopwatch::start();
+    let server = postgres::find(&postgres::search("dev")?).await?;
+    clock.done(&format!("PostgreSQL {} runs", server.major()));
+    let roles = RoleNames::prefixed(DATABASE);
+    let logins = Logins::new(server.options(), DATABASE, &roles);
+    // The plan needs no connection; the address is only there to be replaced.
+    let mut nowhere = DbConfig::new("postgres://localhost/nowhere");
+    nowhere.roles = roles;
+    let settings = Settings::default();
+    let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keyring()), &settings).plan();
+    logins.prepare(&plan).await.context("the database cannot be prepared")?;
+    clock.done(&format!("database {DATABASE} is up to date"));
+    if only != Some(Step::Migrate) {
+        let seeded = seed::run(&logins.config(), logins.keyring(), &settings).await?;
+        let seed::Seeded { people, workspaces } = seeded;
+        clock.done(&match people + workspaces {
+            0 => "example data is there".to_owned(),
+            _ => format!("example data added: {people} people, {workspaces} workspaces"),
+        });
+    }
+    Ok((server, logins))
+}
+
+/// Tells on standard error what has been done and how long it took.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn done(&mut self, what: &str) {
+        eprintln!("  {what} ({:.1} s)", self.0.elapsed().as_secs_f32());
+        self.0 = Instant::now();
+    }
+}
+
+fn announce(url: &str, logins: &Logins, took: Duration) {
+    let address = |index: usize| seed::email(seed::PEOPLE[index]);
+    println!(
+        "
+  The tracker serves after {took:.1} s:
+
+    {url}                     the product
+    {url}/api/v1/openapi.json its API, as OpenAPI
+
+  Log in as one of these, each with the password `{password}`:
+
+    {ana:26}owner of Northwind Robotics and of the demo
+    {kofi:26}admin of Northwind Robotics
+    {mei:26}member of Northwind Robotics, owner of Elm Park School
+    {diego:26}viewer of Northwind Robotics, owner of Blue Harbor Coffee
+
+  Everybody may look around in {url}/w/{demo}; a new account starts with nothing.
+  The database, as its superuser: {database}
+
+  Interrupt (Ctrl-C) to stop everything.
+",
+        took = took.as_secs_f32(),
+        password = seed::PASSWORD,
+        ana = address(0),
+        kofi = address(1),
+        mei = address(2),
+        diego = address(5),
+        demo = seed::DEMO,
+        database = logins.admin(),
+    );
 }

@@ -33,6 +33,14 @@ impl Outcome {
         self
     }
 
+    /// The figures of both, the other's after these.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        self.values.extend(other.values);
+        self.missed.extend(other.missed);
+        self
+    }
+
     /// What was missed, one sentence each; empty when the goals are met.
     #[must_use]
     pub fn missed(&self) -> &[String] {

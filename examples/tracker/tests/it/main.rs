@@ -1,4 +1,5 @@
 //! The tracker on a real database, called in memory.
+#![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
 mod api;
 mod browser;
@@ -45,6 +46,7 @@ pub(crate) async fn with_workspace(kernel: &TestKernel, name: &str, slug: &str) 
 
 /// The body of the answer, which must have this status.
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "the answer is looked at nowhere else")]
 pub(crate) fn expect(status: u16, answer: Answer) -> Value {
     assert_eq!(answer.status, status, "{}", answer.text());
     answer.json()

@@ -1,0 +1,129 @@
+//! The example product as a child process.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use kernel_core::testkit::Logins;
+use tokio::process::{Child, ChildStdin};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::DATABASE;
+use crate::cargo;
+
+/// Where the search for a free port begins, and how many are tried.
+const FIRST_PORT: u16 = 3000;
+const PORTS: u16 = 100;
+/// How long the product may take to answer, and to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One of the two programs.
+#[derive(Debug)]
+pub(super) struct Product {
+    package: String,
+}
+
+/// The program while it runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) url: String,
+    child: Child,
+    /// While this is open, the program runs: it ends with this process, however that ends.
+    stdin: Option<ChildStdin>,
+}
+
+impl Product {
+    pub(super) fn of(framework: &str) -> Self {
+        Self { package: format!("tracker-{framework}") }
+    }
+
+    /// Builds the program; cargo tells on standard error how far it is.
+    pub(super) async fn build(&self) -> Result<()> {
+        let mut command = cargo::cargo();
+        command.args(["build", "--package", &self.package]).current_dir(cargo::workspace_dir());
+        let status = command.status().await.context("cargo cannot be started")?;
+        ensure!(status.success(), "{} does not build", self.package);
+        Ok(())
+    }
+
+    fn program(&self) -> Result<PathBuf> {
+        Ok(cargo::target_dir()?.join("debug").join(&self.package))
+    }
+
+    /// Starts the program with all logins of the database, and waits until it answers.
+    pub(super) async fn start(&self, logins: &Logins, port: Option<u16>) -> Result<Running> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port)?));
+        let url = format!("http://localhost:{}", address.port());
+        let db = logins.config();
+        let mut command = cargo::child(self.program()?);
+        command
+            .arg("--stop-with-stdin")
+            .stdin(Stdio::piped())
+            .env("APP_ENV", "development")
+            .env("APP_KEY", logins.app_key())
+            .env("APP_KEY_ID", "development")
+            .env("APP_DATABASE_URL", &db.app)
+            .env("WORKER_DATABASE_URL", db.worker.unwrap_or_default())
+            .env("OPERATOR_DATABASE_URL", db.operator.unwrap_or_default())
+            .env("DATABASE_ROLE_PREFIX", DATABASE)
+            .env("LISTEN", address.to_string())
+            .env("PUBLIC_ORIGIN", &url);
+        let mut child = command.spawn().with_context(|| format!("{} cannot be started", self.package))?;
+        let stdin = child.stdin.take();
+        let mut running = Running { url, child, stdin };
+        running.until_it_answers(address).await?;
+        Ok(running)
+    }
+}
+
+/// The port wished for, or else the first one that nobody listens on.
+fn free_port(wished: Option<u16>) -> Result<u16> {
+    let is_free = |port: u16| {
+        // Whoever listens on all addresses, or on the other family's, would answer in our place for a browser that asks
+        // for `localhost`.
+        let taken =
+            ["127.0.0.1", "[::1]"].iter().any(|host| TcpStream::connect(format!("{host}:{port}")).is_ok());
+        !taken && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    };
+    match wished {
+        Some(port) if is_free(port) => Ok(port),
+        Some(port) => bail!("port {port} is taken; leave --port out, and a free one is found"),
+        None => (FIRST_PORT..FIRST_PORT + PORTS)
+            .find(|port| is_free(*port))
+            .with_context(|| format!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORTS - 1)),
+    }
+}
+
+impl Running {
+    async fn until_it_answers(&mut self, address: SocketAddr) -> Result<()> {
+        let answers = async {
+            while tokio::net::TcpStream::connect(address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        };
+        tokio::select! {
+            answered = tokio::time::timeout(PATIENCE, answers) => answered.context("the product does not answer"),
+            ended = self.child.wait() => bail!("the product ended at once: {}", ended?),
+        }
+    }
+
+    /// Waits for an interrupt, or for the program to end by itself, and leaves nothing running.
+    pub(super) async fn until_stopped(&mut self) -> Result<ExitCode> {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            ended = self.child.wait() => bail!("the product ended by itself: {}", ended?),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        eprintln!("  stopping");
+        self.stdin = None;
+        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(ended) => ensure!(ended?.success(), "the product did not stop cleanly"),
+            Err(_) => bail!("the product does not stop and is killed"),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
