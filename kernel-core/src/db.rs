@@ -219,8 +219,11 @@ impl Db {
             worker: config.worker.as_deref().map(pool).transpose()?,
             operator: config.operator.as_deref().map(pool).transpose()?,
         };
-        let opening =
-            Opening { statement_timeout: config.statement_timeout, idle_timeout: config.idle_timeout };
+        let opening = Opening {
+            statement_timeout: config.statement_timeout,
+            idle_timeout: config.idle_timeout,
+            pooled: config.statement_cache == 0,
+        };
         let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening };
         Ok(Self { shared: Arc::new(shared), hooks: Arc::default() })
     }
@@ -294,8 +297,16 @@ impl Db {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut conn = begin::acquire(self.shared.placements[0].app.clone()).await?;
-        work(&mut conn).await
+        self.outside(&self.shared.placements[0].app, work).await
+    }
+
+    /// Work in no workspace, under the login of `pool`.
+    pub(crate) async fn outside<T, E: From<DbError>>(
+        &self,
+        pool: &PgPool,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        begin::outside(pool.clone(), self.shared.opening.pooled, work).await
     }
 
     pub(crate) fn placement(&self, name: Option<&str>) -> Result<usize, DbError> {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use sqlx::PgConnection;
+
 use super::Config;
 use crate::catalog::Finding;
 use crate::db::{Db, DbError, Login, unsafe_login};
@@ -188,11 +190,10 @@ fn seams(pillars: &[Pillar], problems: &mut Vec<Problem>) {
 /// What the database shows: whether each login is safe, and whether each table is as declared.
 pub(super) async fn database(db: &Db, plan: &MigrationPlan, problems: &mut Vec<Problem>) {
     for (login, pool) in db.pools() {
-        let checked = async {
-            let mut conn = pool.acquire().await?;
-            unsafe_login(&mut conn, db.roles(), login).await?;
-            queue_functions(&mut conn, login, plan).await
-        };
+        let checked = db.outside(pool, async |conn: &mut PgConnection| {
+            unsafe_login(conn, db.roles(), login).await?;
+            queue_functions(conn, login, plan).await
+        });
         match checked.await {
             Ok(()) => {}
             Err(DbError::Sql(error)) => problems.push(Problem::Database(error.into())),
@@ -201,23 +202,17 @@ pub(super) async fn database(db: &Db, plan: &MigrationPlan, problems: &mut Vec<P
         if login != Login::App {
             continue;
         }
-        let audited = async {
-            let mut conn = pool.acquire().await?;
-            plan.verify(&mut conn).await
-        };
+        let audited =
+            db.outside(pool, async |conn: &mut PgConnection| plan.verify(conn).await.map_err(DbError::from));
         match audited.await {
             Ok(findings) => problems.extend(findings.into_iter().map(Problem::Catalog)),
-            Err(error) => problems.push(Problem::Database(error.into())),
+            Err(error) => problems.push(Problem::Database(error)),
         }
     }
 }
 
 /// Refuses a serving login that may run the queue: whoever can claim sees the jobs of every tenant.
-async fn queue_functions(
-    conn: &mut sqlx::PgConnection,
-    login: Login,
-    plan: &MigrationPlan,
-) -> Result<(), DbError> {
+async fn queue_functions(conn: &mut PgConnection, login: Login, plan: &MigrationPlan) -> Result<(), DbError> {
     if login == Login::Worker {
         return Ok(());
     }

@@ -22,7 +22,15 @@ use crate::id::WorkspaceId;
 pub(crate) struct Opening {
     pub(crate) statement_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    /// A pooler hands each transaction to another connection of the server, on which others have prepared statements.
+    pub(crate) pooled: bool,
 }
+
+/// The driver names even statements that it does not keep, each client from 1. What other clients have left on this
+/// connection would be in the way; a pooler that keeps statements itself gives them other names.
+const FORGET: &str = "DO $$ DECLARE statement text; BEGIN \
+     FOR statement IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE name LIKE 'sqlx\\_s\\_%' LOOP \
+     EXECUTE format('DEALLOCATE %I', statement); END LOOP; END $$; ";
 
 impl Opening {
     /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
@@ -30,8 +38,9 @@ impl Opening {
     pub(crate) fn statement(&self, ctx: &Ctx, workspace: WorkspaceId) -> String {
         let mode = if ctx.read_only() { " READ ONLY" } else { "" };
         let actor = ctx.actor().id().unwrap_or(Uuid::nil());
+        let forget = if self.pooled { FORGET } else { "" };
         format!(
-            "BEGIN{mode}; SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'; \
+            "BEGIN{mode}; {forget}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'; \
              SET LOCAL statement_timeout = {statement}; SET LOCAL idle_in_transaction_session_timeout = {idle}",
             workspace = workspace.uuid(),
             statement = self.statement_timeout.as_millis(),
@@ -134,7 +143,31 @@ pub(super) async fn open(
     Ok(Open { tx, read_only, after_commit: Vec::new(), hooks, abandoned: false, depth: 0 })
 }
 
-pub(super) async fn acquire(pool: PgPool) -> Result<PoolConnection<Postgres>, DbError> {
+/// Work in no workspace. Behind a pooler it needs a transaction all the same: the driver prepares a statement and runs it
+/// in two steps, which might otherwise go to two connections of the server.
+pub(super) async fn outside<T, E: From<DbError>>(
+    pool: PgPool,
+    pooled: bool,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    if !pooled {
+        let mut conn = acquire(pool).await?;
+        return work(&mut conn).await;
+    }
+    let mut open = open(pool, format!("BEGIN; {FORGET}"), false, Arc::default()).await?;
+    match work(open.conn()).await {
+        Ok(value) => {
+            open.commit().await?;
+            Ok(value)
+        }
+        Err(error) => {
+            open.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn acquire(pool: PgPool) -> Result<PoolConnection<Postgres>, DbError> {
     Ok(to_completion(async move { pool.acquire().await }).await?)
 }
 

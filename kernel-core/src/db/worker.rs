@@ -33,8 +33,7 @@ impl WorkerDb {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut conn = begin::acquire(self.pool.clone()).await?;
-        work(&mut conn).await
+        self.db.outside(&self.pool, work).await
     }
 
     /// Runs a job's work in its workspace. A statement may run as long as the job may, `limit`.
@@ -71,7 +70,8 @@ impl WorkerDb {
     }
 
     async fn open(&self, ctx: &Ctx, workspace: WorkspaceId, limit: Duration) -> Result<begin::Open, DbError> {
-        let opening = Opening { statement_timeout: limit, idle_timeout: limit };
+        let pooled = self.db.shared.opening.pooled;
+        let opening = Opening { statement_timeout: limit, idle_timeout: limit, pooled };
         let statement = opening.statement(ctx, workspace);
         begin::open(self.pool.clone(), statement, ctx.read_only(), self.db.hooks.clone()).await
     }
