@@ -1,0 +1,79 @@
+//! One weakened world: what is taken away, and whether the drive notices.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::replay::{Watch, replay};
+use super::scratch::Scratch;
+use super::stage::Stage;
+use super::state::Rows;
+use super::world::{Party, World};
+use crate::wire::{PgTarget, Proxy, Rewrite, SeenStatement, Unparsed};
+
+/// What is taken away.
+#[derive(Clone)]
+pub(super) struct Weakening {
+    /// What happens to statements on the wire.
+    pub(super) rewrite: Arc<dyn Rewrite>,
+    /// What the superuser does to the database once the app runs.
+    pub(super) statements: Vec<String>,
+}
+
+impl std::fmt::Debug for Weakening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Weakening").field("statements", &self.statements).finish_non_exhaustive()
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Noticed {
+    /// Answers that differ from those of the tenant that is alone, leaks, and rows that changed.
+    pub(super) findings: Vec<String>,
+    pub(super) seen: Vec<SeenStatement>,
+    pub(super) unparsed: Vec<Unparsed>,
+}
+
+/// Plays the script beside the others in a world that is weakened so. Stops at the first finding if one is enough.
+pub(super) async fn run(stage: &Stage, weakening: &Weakening, first_only: bool) -> Result<Noticed> {
+    let place = stage.beside.copy().await?;
+    let proxy = Proxy::start(&PgTarget::from_url(&place.logins().admin())?, weakening.rewrite.clone()).await?;
+    let world = World::open(&place, Party::Driver, stage.plant, Some(&proxy)).await?;
+    proxy.reset();
+    if !weakening.statements.is_empty() {
+        place.execute(weakening.statements.join(";\n")).await?;
+    }
+    let watch = Watch { masks: &stage.masks, interludes: None, foreign: &stage.foreign, first_only };
+    let found = replay(&world, &stage.script, 0..stage.unique_from, watch).await?;
+    let mut findings: Vec<_> = found.into_iter().map(|finding| finding.text).collect();
+    if findings.is_empty() || !first_only {
+        let rows = Rows::read(&place).await?;
+        findings.extend(rows.findings(&stage.others, &stage.common, &stage.left_alone, &stage.masks));
+    }
+    let (seen, unparsed) = (proxy.statements(), proxy.unparsed());
+    world.close().await;
+    Ok(Noticed { findings, seen, unparsed })
+}
+
+/// Whether the app would be served on a database that the superuser changed so; the reason why not.
+pub(super) async fn boot_refuses(stage: &Stage, statements: &[String]) -> Result<Option<String>> {
+    let place = stage.alone.copy().await?;
+    place.execute(statements.join(";\n")).await?;
+    match World::open(&place, Party::Driver, stage.plant, None).await {
+        Ok(world) => {
+            world.close().await;
+            Ok(None)
+        }
+        Err(problems) => Ok(Some(problems.to_string().replace('\n', " "))),
+    }
+}
+
+/// Switches row-level security off everywhere.
+pub(super) async fn without_policies(place: &Scratch) -> Result<Vec<String>> {
+    let tables = super::state::tables(&mut place.admin().await?).await?;
+    let off = |table: super::state::TableFacts| {
+        format!("ALTER TABLE {0} NO FORCE ROW LEVEL SECURITY; ALTER TABLE {0} DISABLE ROW LEVEL SECURITY", table.name)
+    };
+    Ok(tables.into_iter().map(off).collect())
+}

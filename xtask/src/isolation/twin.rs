@@ -1,0 +1,175 @@
+//! The second tenant beside: a copy of every row of the driving tenant, under another workspace and other people.
+//!
+//! It has the same ids, keys and hashes, because only the workspace tells it from the original. A statement that
+//! leaves the workspace out of its filter meets it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use kernel_core::secret::sha256;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use uuid::Uuid;
+
+use super::beside::CANARY;
+use super::scratch::Scratch;
+use super::state::{Rows, TableFacts, tables};
+
+/// What the copying led to.
+#[derive(Debug, Default)]
+pub(super) struct Copied {
+    pub(super) rows: usize,
+    /// Columns that now hold the canary in the copy.
+    pub(super) canaries: usize,
+    /// The ids that only the copy has.
+    pub(super) ids: BTreeSet<Uuid>,
+}
+
+/// Copies the rows of the driving tenant, as they were at several moments, later ones first, into another database.
+/// `common` is in both already.
+pub(super) async fn copy(into: &Scratch, moments: &[Rows], common: &Rows) -> Result<Copied> {
+    let mut admin = into.admin().await?;
+    let facts = tables(&mut admin).await?;
+    let own = own_rows(&facts, moments, common);
+    let changes = substitutions(&facts, &own);
+    // Rows come in no order that foreign keys would like; their targets are all there in the end.
+    admin.execute("SET session_replication_role = replica").await?;
+    let mut copied = Copied { ids: changes.values().copied().collect(), ..Copied::default() };
+    for table in &facts {
+        for row in own.get(table.name.as_str()).into_iter().flatten() {
+            let row = changed(row, table, &changes);
+            copied.rows += usize::from(insert(&mut admin, table, &row).await?);
+        }
+    }
+    for table in &facts {
+        copied.canaries += stamp(&mut admin, table, &copied.ids).await?;
+    }
+    admin.close().await?;
+    Ok(copied)
+}
+
+/// The rows by table, one per key: the latest.
+fn own_rows<'r>(facts: &[TableFacts], moments: &'r [Rows], common: &Rows) -> BTreeMap<String, Vec<&'r Value>> {
+    let mut own = BTreeMap::new();
+    for table in facts {
+        let key = |row: &Value| -> Vec<Value> { table.key.iter().map(|column| row[column].clone()).collect() };
+        let mut seen: Vec<_> = common.0.get(&table.name).into_iter().flatten().map(key).collect();
+        let mut kept = Vec::new();
+        for row in moments.iter().filter_map(|moment| moment.0.get(&table.name)).flatten() {
+            let key = key(row);
+            // What belongs to no tenant has no copy that could belong to another one.
+            let of_the_system = row["workspace_id"].as_str().is_some_and(|id| id == Uuid::nil().to_string());
+            if !of_the_system && !seen.contains(&key) {
+                seen.push(key);
+                kept.push(row);
+            }
+        }
+        own.insert(table.name.clone(), kept);
+    }
+    own
+}
+
+/// Other ids for the workspaces and for the rows of global tables: people, sessions.
+fn substitutions(facts: &[TableFacts], own: &BTreeMap<String, Vec<&Value>>) -> BTreeMap<Uuid, Uuid> {
+    let mut changes = BTreeMap::new();
+    for table in facts {
+        let names: Vec<&str> =
+            if table.is_tenant { vec!["workspace_id"] } else { table.key.iter().map(String::as_str).collect() };
+        for (row, name) in own.get(&table.name).into_iter().flatten().flat_map(|row| names.iter().map(move |n| (row, n))) {
+            let id = row[name].as_str().and_then(|text| text.parse::<Uuid>().ok());
+            if let Some(id) = id.filter(|id| !id.is_nil()) {
+                changes.insert(id, other(id));
+            }
+        }
+    }
+    changes
+}
+
+/// An id of the same time that nobody has.
+pub(super) fn other(id: Uuid) -> Uuid {
+    let hash = sha256(id.as_bytes());
+    let mut bytes = *id.as_bytes();
+    bytes[9..].copy_from_slice(&hash[..7]);
+    Uuid::from_bytes(bytes)
+}
+
+fn changed(row: &Value, table: &TableFacts, changes: &BTreeMap<Uuid, Uuid>) -> Value {
+    let mut text = row.to_string();
+    for (from, to) in changes {
+        text = text.replace(&from.to_string(), &to.to_string());
+        text = text.replace(&from.simple().to_string(), &to.simple().to_string());
+    }
+    let mut row: Value = serde_json::from_str(&text).unwrap_or_else(|_| row.clone());
+    for column in &table.spanning {
+        let value = row[column].as_str().map(|text| match text.strip_prefix("\\x") {
+            Some(hex) => format!("\\x{}", hex.chars().rev().collect::<String>()),
+            None => format!("t{}", text.chars().take(39).collect::<String>()),
+        });
+        if let Some(value) = value {
+            row[column] = json!(value);
+        }
+    }
+    if table.name == "kernel_jobs.job" {
+        // A job that another worker runs: the drive's own worker must leave it alone.
+        let lease = json!({ "state": "running", "attempt": 1, "leased_until": "2037-01-01T00:00:00Z", "lease_owner": Uuid::max() });
+        if let (Some(fields), Value::Object(lease)) = (row.as_object_mut(), lease) {
+            fields.extend(lease);
+        }
+    }
+    row
+}
+
+/// Whether the row could be added: of two versions of a thing only the later one can.
+async fn insert(admin: &mut PgConnection, table: &TableFacts, row: &Value) -> Result<bool> {
+    let name = &table.name;
+    let columns = table.columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE \
+         SELECT {columns} FROM jsonb_populate_record(NULL::{name}, $1) ON CONFLICT DO NOTHING"
+    );
+    let done = sqlx::query(AssertSqlSafe(sql)).bind(row).execute(admin).await;
+    Ok(done.with_context(|| format!("copying into {name}: {row}"))?.rows_affected() > 0)
+}
+
+/// Puts the canary into every column of the copy that takes it; returns how many do.
+async fn stamp(admin: &mut PgConnection, table: &TableFacts, ids: &BTreeSet<Uuid>) -> Result<usize> {
+    let by = if table.is_tenant { "workspace_id" } else { "id" };
+    if !table.is_tenant && table.key != ["id"] {
+        return Ok(0);
+    }
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    let mut stamped = 0;
+    let texts = table.texts.iter().flat_map(|column| {
+        let appended = format!("\"{column}\" || ' {CANARY}'");
+        let in_front = format!("substr(md5(\"{column}\"), 1, 5) || '-{CANARY}'");
+        [(column, appended), (column, in_front)]
+    });
+    let documents = table.documents.iter().map(|column| {
+        let merged = format!(
+            "CASE jsonb_typeof(\"{column}\") WHEN 'object' THEN \"{column}\" || '{{\"note\": \"{CANARY}\"}}' \
+             ELSE \"{column}\" END"
+        );
+        (column, merged)
+    });
+    let mut done = BTreeSet::new();
+    for (column, value) in texts.chain(documents).collect::<Vec<_>>() {
+        if done.contains(column) {
+            continue;
+        }
+        let sql = format!(
+            "UPDATE {} SET \"{column}\" = {value} WHERE \"{by}\" = ANY ($1) AND \"{column}\" IS NOT NULL",
+            table.name
+        );
+        let mut tx = admin.begin().await?;
+        match sqlx::query(AssertSqlSafe(sql)).bind(&ids).execute(&mut *tx).await {
+            Ok(changed) => {
+                tx.commit().await?;
+                done.insert(column);
+                stamped += usize::from(changed.rows_affected() > 0);
+            }
+            // A rule of the column speaks against it.
+            Err(_) => tx.rollback().await?,
+        }
+    }
+    Ok(stamped)
+}
