@@ -31,28 +31,24 @@ pub struct InWorkspace {
 
 /// An error as a handler's response: in the app's words, for a `Caller` as for a stranger.
 #[derive(Debug)]
-pub struct Refusal(RefCell<Refused>);
+pub struct Refusal(RefCell<Option<Refused>>);
 
 /// What [`dress`], which knows the request, makes the response of.
 #[derive(Debug)]
 enum Refused {
     Error(Error),
     Reply(Reply),
-    Taken,
 }
 
 impl<E: Into<Error>> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self(RefCell::new(Refused::Error(error.into())))
+        Self(RefCell::new(Some(Refused::Error(error.into()))))
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0.borrow() {
-            Refused::Error(error) => error.fmt(f),
-            _ => f.write_str("refused"),
-        }
+        write!(f, "{:?}", self.0)
     }
 }
 
@@ -77,27 +73,24 @@ pub async fn dress(
     };
     let Admission(ctx) = Admission::default();
     request.extensions_mut().insert(Admission(ctx.clone()));
-    let response = next.call(request).await?.map_into_boxed_body();
-    let refusal = response.response().error().and_then(|error| error.as_error::<Refusal>());
-    let refused = refusal.map(|refusal| refusal.0.replace(Refused::Taken));
-    if refused.is_none() && ctx.get().is_none() {
-        return Ok(response);
-    }
-    let (request, mut response) = response.into_parts();
-    let (Ok(head) | Err(head)) = translate::head(&request);
-    let peer = peer(&request);
-    match (refused, ctx.get()) {
-        (Some(Refused::Reply(reply)), _) => response = translate::response(reply),
-        (Some(Refused::Error(error)), Some(ctx)) => {
-            response = translate::response(app.refusal(ctx, &head, peer, error));
+    let (request, mut response) = next.call(request).await?.map_into_boxed_body().into_parts();
+    let refused =
+        response.error().and_then(|error| error.as_error::<Refusal>()).and_then(|refusal| refusal.0.take());
+    if refused.is_some() || ctx.get().is_some() {
+        let (peer, head) = (peer(&request), translate::head(&request));
+        match (refused, ctx.get()) {
+            (Some(Refused::Reply(reply)), _) => response = translate::response(reply),
+            (Some(Refused::Error(error)), Some(ctx)) => {
+                response = translate::response(app.refusal(ctx, &head, peer, error));
+            }
+            (Some(Refused::Error(error)), None) => {
+                response = translate::response(app.refuse(app.find(&head), head, peer, error).await);
+            }
+            (None, Some(ctx)) => {
+                translate::change_headers(&mut response, |headers| app.finish(ctx, &head, peer, headers));
+            }
+            (None, None) => {}
         }
-        (Some(Refused::Error(error)), None) => {
-            response = translate::response(app.refuse(app.find(&head), head, peer, error).await);
-        }
-        (None, Some(ctx)) => translate::change_headers(&mut response, |headers| {
-            app.finish(ctx, &head, peer, headers);
-        }),
-        (Some(Refused::Taken) | None, _) => {}
     }
     Ok(ServiceResponse::new(request, response))
 }
@@ -118,9 +111,8 @@ impl FromRequest for Caller {
             if let Some(ctx) = ctx.get() {
                 return Ok(Self(ctx.clone()));
             }
-            let (Ok(head) | Err(head)) = translate::head(&request);
-            let admitted = app.admit(&head, peer(&request)).await;
-            let admitted = admitted.map_err(|reply| Refusal(RefCell::new(Refused::Reply(reply))))?;
+            let admitted = app.admit(&translate::head(&request), peer(&request)).await;
+            let admitted = admitted.map_err(|reply| Refusal(RefCell::new(Some(Refused::Reply(reply)))))?;
             Ok(Self(ctx.get_or_init(|| admitted).clone()))
         })
     }

@@ -29,9 +29,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{AggregatedMessage as Frame, AggregatedMessageStream, Session};
 use futures_util::{StreamExt, sink};
 use http::Request;
+use kernel_core::App;
 use kernel_core::http::adapter::{MESSAGE_LIMIT, converse, receive};
 use kernel_core::http::{Message, Reply, Shutdown, SocketHandler};
-use kernel_core::{App, Error, ErrorKind};
 
 pub use extract::{Caller, InWorkspace, Refusal, dress};
 pub use serve::serve;
@@ -51,18 +51,11 @@ pub fn configure(app: App) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'stat
     clippy::future_not_send,
     reason = "an actix request stays on its thread; what the kernel does with it need not"
 )]
-async fn answer(request: HttpRequest, payload: Payload) -> HttpResponse {
+async fn answer(request: HttpRequest, mut payload: Payload) -> HttpResponse {
     let app = request.app_data::<App>().expect("`configure` registers it beside this handler").clone();
     let peer = peer(&request);
-    let head = match translate::head(&request) {
-        Ok(head) => head,
-        Err(head) => {
-            let unreadable = Error::new(ErrorKind::Malformed, "malformed");
-            return translate::response(app.refuse(app.find(&head), head, peer, unreadable).await);
-        }
-    };
+    let head = translate::head(&request);
     let to = app.find(&head);
-    let mut payload = payload;
     let reply = match receive(&to, &head, &mut payload, app.timeouts().body).await {
         Ok(body) => app.call(to, Request::from_parts(head, body), peer).await,
         Err(error) => app.refuse(to, head, peer, error).await,

@@ -27,7 +27,9 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let timeouts = app.timeouts();
-    let server = HttpServer::new(move || Routes::new().wrap(from_fn(dress)).configure(routes.clone()))
+    let data = app.clone();
+    let own = move || Routes::new().app_data(data.clone()).wrap(from_fn(dress)).configure(routes.clone());
+    let server = HttpServer::new(own)
         .listen(listener)?
         .client_request_timeout(timeouts.head)
         .client_disconnect_timeout(LINGER)

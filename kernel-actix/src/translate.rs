@@ -3,7 +3,7 @@
 use std::io;
 
 use actix_web::body::{BodyStream, SizedStream};
-use actix_web::http::header::{HeaderName as OldName, HeaderValue as OldValue};
+use actix_web::http::header::{HeaderMap as OldHeaders, HeaderName as OldName, HeaderValue as OldValue};
 use actix_web::http::{StatusCode as OldStatus, Version as OldVersion};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::{StreamExt, stream};
@@ -12,40 +12,34 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode, Uri, Version};
 use kernel_core::http::Reply;
 
-/// The head of a request, without the prefix of the scope that the app is mounted in; as far as it can be read, if it
-/// cannot be read whole.
-#[expect(clippy::result_large_err, reason = "both are the head; the error is as far as it could be read")]
-pub(crate) fn head(request: &HttpRequest) -> Result<Parts, Parts> {
+/// The head of a request, without the prefix of the scope that the app is mounted in.
+pub(crate) fn head(request: &HttpRequest) -> Parts {
     let (mut head, ()) = Request::new(()).into_parts();
+    head.method =
+        Method::from_bytes(request.method().as_str().as_bytes()).expect("the new version takes more methods");
     head.version = match request.version() {
         OldVersion::HTTP_10 => Version::HTTP_10,
         OldVersion::HTTP_2 => Version::HTTP_2,
         _ => Version::HTTP_11,
     };
-    for (name, value) in request.headers() {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes());
-        let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) else {
-            return Err(head);
-        };
-        head.headers.append(name, value);
-    }
-    match (Method::from_bytes(request.method().as_str().as_bytes()), uri(request)) {
-        (Ok(method), Some(uri)) => {
-            (head.method, head.uri) = (method, uri);
-            Ok(head)
-        }
-        _ => Err(head),
-    }
+    head.headers = headers(request.headers());
+    // `*` is the path of nothing.
+    head.uri = uri(request).unwrap_or(Uri::from_static("*"));
+    head
 }
 
 /// The URI as it came over the wire, behind the prefix. What actix-web has decoded for its own matching is not used.
 fn uri(request: &HttpRequest) -> Option<Uri> {
     let (matched, whole) = (request.match_info(), request.uri());
-    let prefix = matched.as_str().strip_suffix(matched.unprocessed())?;
+    let prefix = match request.match_pattern() {
+        // A route of the host's own: what lies before the place of the workspace.
+        Some(pattern) => pattern.split_once("/w/{").map_or("", |(prefix, _)| prefix).to_owned(),
+        None => matched.as_str().strip_suffix(matched.unprocessed())?.to_owned(),
+    };
     if prefix.is_empty() {
         return whole.to_string().parse().ok();
     }
-    let path = whole.path().strip_prefix(prefix)?;
+    let path = whole.path().strip_prefix(&prefix)?;
     let slash = if path.starts_with('/') { "" } else { "/" };
     let query = whole.query().map(|query| format!("?{query}")).unwrap_or_default();
     format!("{slash}{path}{query}").parse().ok()
@@ -87,21 +81,24 @@ fn builder(status: StatusCode, headers: &HeaderMap) -> HttpResponseBuilder {
 
 /// Lets the kernel change the headers of a response of the host's own.
 pub(crate) fn change_headers(response: &mut HttpResponse, change: impl FnOnce(&mut HeaderMap)) {
-    let mut headers = HeaderMap::new();
-    for (name, value) in response.headers() {
-        let name =
-            HeaderName::from_bytes(name.as_str().as_bytes()).expect("both versions take the same names");
-        headers.append(
-            name,
-            HeaderValue::from_bytes(value.as_bytes()).expect("both versions take the same values"),
-        );
-    }
-    change(&mut headers);
+    let mut changed = headers(response.headers());
+    change(&mut changed);
     response.headers_mut().clear();
-    for (name, value) in &headers {
+    for (name, value) in &changed {
         let (name, value) = old(name, value);
         response.headers_mut().append(name, value);
     }
+}
+
+fn headers(old: &OldHeaders) -> HeaderMap {
+    let new = old.iter().map(|(name, value)| {
+        let name =
+            HeaderName::from_bytes(name.as_str().as_bytes()).expect("both versions take the same names");
+        (name, HeaderValue::from_bytes(value.as_bytes()).expect("both versions take the same values"))
+    });
+    let mut headers = HeaderMap::new();
+    new.for_each(|(name, value)| drop(headers.append(name, value)));
+    headers
 }
 
 fn old(name: &HeaderName, value: &HeaderValue) -> (OldName, OldValue) {

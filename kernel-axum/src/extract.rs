@@ -1,6 +1,5 @@
 //! What the host's own handlers take and return to be served like the app's.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -34,12 +33,6 @@ pub struct Refusal(Error);
 impl<E: Into<Error>> From<E> for Refusal {
     fn from(error: E) -> Self {
         Self(error.into())
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -90,18 +90,16 @@ async fn pump(socket: WebSocket, handler: SocketHandler, shutdown: Shutdown) {
             Ok(Frame::Close(_)) | Err(_) => Some(Message::Close),
         })
     });
-    let messages = (&mut outgoing).with(|message| ready(Ok::<_, axum::Error>(frame(message))));
-    converse(handler, shutdown, incoming, messages).await;
+    let frames = (&mut outgoing).with(|message| {
+        ready(Ok::<_, axum::Error>(match message {
+            Message::Text(text) => Frame::text(text),
+            Message::Binary(bytes) => Frame::Binary(bytes),
+            Message::Close => Frame::Close(None),
+        }))
+    });
+    converse(handler, shutdown, incoming, frames).await;
     // To a client that has gone, nothing can be said.
     let _ = outgoing.close().await;
-}
-
-fn frame(message: Message) -> Frame {
-    match message {
-        Message::Text(text) => Frame::text(text),
-        Message::Binary(bytes) => Frame::Binary(bytes),
-        Message::Close => Frame::Close(None),
-    }
 }
 
 /// The address of the connection, if the server has told it.

@@ -15,10 +15,10 @@ pub(super) enum Fault {
     BodyLimitOff,
     BufferStream,
     DecodePath,
+    DoubleCookie,
     DropDuplicateHeader,
     DropNonUtf8Header,
     DropQuery,
-    ForgetCase,
     HeadAsGet,
     LowercasePath,
     MergeSlashes,
@@ -32,10 +32,10 @@ const NAMED: [(&str, Fault); 14] = [
     ("body-limit-off", Fault::BodyLimitOff),
     ("buffer-stream", Fault::BufferStream),
     ("decode-path", Fault::DecodePath),
+    ("double-cookie", Fault::DoubleCookie),
     ("drop-duplicate-header", Fault::DropDuplicateHeader),
     ("drop-non-utf8-header", Fault::DropNonUtf8Header),
     ("drop-query", Fault::DropQuery),
-    ("forget-case", Fault::ForgetCase),
     ("head-as-get", Fault::HeadAsGet),
     ("lowercase-path", Fault::LowercasePath),
     ("merge-slashes", Fault::MergeSlashes),
@@ -98,7 +98,7 @@ impl Fault {
                 let kept = request.headers().iter().filter(|(_, value)| value.to_str().is_ok());
                 *request.headers_mut() = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
             }
-            Self::ForgetCase => {
+            Self::DoubleCookie => {
                 if let Some(cookie) = request.headers().get(COOKIE).and_then(|cookie| cookie.to_str().ok()) {
                     let lower = HeaderValue::from_str(&cookie.to_ascii_lowercase());
                     request.headers_mut().extend(lower.ok().map(|lower| (COOKIE, lower)));

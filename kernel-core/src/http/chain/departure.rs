@@ -42,8 +42,10 @@ impl Gate<'_> {
         if self.head.method == Method::HEAD
             && let Reply::Full(response) = &mut reply
         {
-            let length = HeaderValue::from(response.body().len());
-            response.headers_mut().insert(CONTENT_LENGTH, length);
+            if response.status() != problem::NO_CONTENT {
+                let length = HeaderValue::from(response.body().len());
+                response.headers_mut().insert(CONTENT_LENGTH, length);
+            }
             *response.body_mut() = Bytes::new();
         }
         self.log(to, notes, &reply, code.as_deref());
