@@ -97,7 +97,9 @@ fn headers(old: &OldHeaders) -> HeaderMap {
         (name, HeaderValue::from_bytes(value.as_bytes()).expect("both versions take the same values"))
     });
     let mut headers = HeaderMap::new();
-    new.for_each(|(name, value)| drop(headers.append(name, value)));
+    for (name, value) in new {
+        headers.append(name, value);
+    }
     headers
 }
 

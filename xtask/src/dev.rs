@@ -10,11 +10,11 @@ use kernel_core::testkit::Logins;
 use kernel_core::{Config, Db, DbConfig, RoleNames};
 use tracker::{Settings, seed};
 
-use self::product::Product;
+pub(crate) use self::product::Product;
 use crate::postgres;
 
 /// The database, and what the names of its roles start with: a server that is named may hold other products' too.
-const DATABASE: &str = "tracker_dev";
+pub(crate) const DATABASE: &str = "tracker_dev";
 
 /// The command line of `cargo xtask dev`.
 #[derive(Debug, clap::Args)]
@@ -49,9 +49,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     let started = Instant::now();
     let framework = if arguments.actix { "actix" } else { "axum" };
     let product = Product::of(framework);
-    let build = async { if arguments.only.is_none() { product.build().await } else { Ok(()) } };
+    let build_product = async { if arguments.only.is_none() { product.build().await } else { Ok(()) } };
     // Building uses the processors, preparing waits for the server: together they take as long as the longer one.
-    let (prepared, built) = tokio::join!(prepare(arguments.only), build);
+    let (prepared, built) = tokio::join!(prepare(arguments.only), build_product);
     // The server stops when this is dropped.
     let (_server, logins) = prepared?;
     built?;

@@ -5,10 +5,14 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what a command does")]
 
+pub mod atomicity;
 pub mod bench;
+pub mod browser;
 pub mod cargo;
 pub mod dev;
+pub mod isolation;
 pub mod outcome;
+pub mod parity;
 pub mod postgres;
 pub mod prove;
 pub mod test;

@@ -22,6 +22,9 @@ enum Command {
     Prove(xtask::prove::Arguments),
     /// Run a measurement; `bench --list` names them
     Bench(xtask::bench::Arguments),
+    /// What the proof of atomicity kills; it starts this itself
+    #[command(hide = true)]
+    AtomicityHost,
     /// Bring a PostgreSQL up and keep it until interrupted, or run a command with it
     Postgres(xtask::postgres::Arguments),
 }
@@ -33,6 +36,7 @@ async fn main() -> ExitCode {
         Command::Test(arguments) => xtask::test::run(arguments).await,
         Command::Prove(arguments) => xtask::prove::run(arguments).await,
         Command::Bench(arguments) => xtask::bench::run(arguments).await,
+        Command::AtomicityHost => xtask::atomicity::host::run().await,
         Command::Postgres(arguments) => xtask::postgres::run(arguments).await,
     };
     result.unwrap_or_else(|error| {

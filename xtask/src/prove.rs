@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{cargo, postgres};
+use crate::{atomicity, browser, cargo, isolation, parity, postgres};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,32 @@ impl Options {
 
 /// Every proof, in the order in which `--all` runs them: `Proof { name, about, faults, run: |options|
 /// Box::pin(isolation::run(options)) }`.
-pub const PROOFS: &[Proof] = &[];
+pub const PROOFS: &[Proof] = &[
+    Proof {
+        name: "isolation",
+        about: "no tenant reaches another, whatever the product's author forgets",
+        faults: isolation::FAULTS,
+        run: |options| Box::pin(isolation::run(options)),
+    },
+    Proof {
+        name: "parity",
+        about: "axum, actix-web and the app in memory answer alike, whatever comes in",
+        faults: parity::FAULTS,
+        run: |options| Box::pin(parity::run(options)),
+    },
+    Proof {
+        name: "atomicity",
+        about: "a request has all of its effects or none, once, however often the host is killed",
+        faults: atomicity::FAULTS,
+        run: |options| Box::pin(atomicity::run(options)),
+    },
+    Proof {
+        name: "browser",
+        about: "a person walks through the example product by keyboard, and finds no barrier",
+        faults: browser::FAULTS,
+        run: |options| Box::pin(browser::run(options)),
+    },
+];
 
 /// The command line of `cargo xtask prove`.
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,5 @@
 //! What the README shows does what it says.
+#![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
 #[path = "readme/snippet.rs"]
 mod snippet;

@@ -21,28 +21,31 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One of the two programs.
 #[derive(Debug)]
-pub(super) struct Product {
+pub(crate) struct Product {
     package: String,
 }
 
 /// The program while it runs.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) url: String,
+pub(crate) struct Running {
+    pub(crate) url: String,
     child: Child,
     /// While this is open, the program runs: it ends with this process, however that ends.
     stdin: Option<ChildStdin>,
 }
 
 impl Product {
-    pub(super) fn of(framework: &str) -> Self {
+    pub(crate) fn of(framework: &str) -> Self {
         Self { package: format!("tracker-{framework}") }
     }
 
-    /// Builds the program; cargo tells on standard error how far it is.
-    pub(super) async fn build(&self) -> Result<()> {
+    /// Builds the program; cargo tells on standard error how far it is. Asked for together with this very program, it
+    /// shares everything that is built already; alone, with fewer features, its dependencies would be built once more.
+    pub(crate) async fn build(&self) -> Result<()> {
         let mut command = cargo::cargo();
-        command.args(["build", "--package", &self.package]).current_dir(cargo::workspace_dir());
+        command
+            .args(["build", "--package", &self.package, "--package", env!("CARGO_PKG_NAME")])
+            .current_dir(cargo::workspace_dir());
         let status = command.status().await.context("cargo cannot be started")?;
         ensure!(status.success(), "{} does not build", self.package);
         Ok(())
@@ -53,7 +56,7 @@ impl Product {
     }
 
     /// Starts the program with all logins of the database, and waits until it answers.
-    pub(super) async fn start(&self, logins: &Logins, port: Option<u16>) -> Result<Running> {
+    pub(crate) async fn start(&self, logins: &Logins, port: Option<u16>) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port)?));
         let url = format!("http://localhost:{}", address.port());
         let db = logins.config();
@@ -110,7 +113,7 @@ impl Running {
     }
 
     /// Waits for an interrupt, or for the program to end by itself, and leaves nothing running.
-    pub(super) async fn until_stopped(&mut self) -> Result<ExitCode> {
+    pub(crate) async fn until_stopped(&mut self) -> Result<ExitCode> {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {

@@ -64,11 +64,9 @@ pub(super) async fn mirror(world: &World, place: &Scratch, insider: &Person, tas
     let open = drive.own_cases().await?;
     drive.taste.canary = Some(CANARY.to_owned());
     drive.make_more().await?;
-    let operations = drive.operations.clone();
-    for (index, operation) in operations.iter().enumerate() {
-        drive.page_once(index, operation).await?;
-    }
     drive.drain().await?;
+    drive.page_all().await?;
+    let operations = drive.operations.clone();
 
     let peer = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
     let safe = operations.iter().filter(|operation| operation.is_safe() && operation.in_workspace());

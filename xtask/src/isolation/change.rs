@@ -150,7 +150,8 @@ impl Variants<'_> {
                 match form {
                     Form::Integer { max, .. } => {
                         add(Kind::Missing, json!(max));
-                        [json!("x"), json!(-1), json!("99999999999999999999")].map(|value| add(Kind::Malformed, value));
+                        [json!("x"), json!(-1), json!("99999999999999999999")]
+                            .map(|value| add(Kind::Malformed, value));
                     }
                     Form::Boolean | Form::Number | Form::Time => add(Kind::Malformed, json!("x")),
                     _ => {
@@ -173,7 +174,9 @@ impl Variants<'_> {
             self.leaf(leaf, &mut |kind, value| add(at(&leaf.name), kind, &leaf.pointer, &[plain(&value)]));
         }
         if self.operation.input.paged {
-            for (kind, limit) in [(Kind::Own, "1"), (Kind::Own, "1000"), (Kind::Malformed, "0"), (Kind::Malformed, "x")] {
+            for (kind, limit) in
+                [(Kind::Own, "1"), (Kind::Own, "1000"), (Kind::Malformed, "0"), (Kind::Malformed, "x")]
+            {
                 add(at("limit"), kind, "limit", &[limit.to_owned()]);
             }
             self.cursors(&mut add);
@@ -222,7 +225,12 @@ impl Variants<'_> {
             add(&leaf.name, Kind::Malformed, &leaf.pointer, None);
         }
         add("unknown", Kind::Malformed, "/no_such_field", Some(json!(1)));
-        add("workspace_id", Kind::Foreign, "/workspace_id", self.foreign_workspace().first().map(|id| json!(id)));
+        add(
+            "workspace_id",
+            Kind::Foreign,
+            "/workspace_id",
+            self.foreign_workspace().first().map(|id| json!(id)),
+        );
         add("whole", Kind::Malformed, "", Some(json!("text")));
     }
 
@@ -272,7 +280,9 @@ impl Variants<'_> {
         let missing = pairs.filter(|(position, kind)| {
             !variants.iter().any(|variant| variant.position == **position && variant.kind == *kind)
         });
-        missing.map(|(position, kind)| format!("{}: no {kind} value for {position}", self.operation.name)).collect()
+        missing
+            .map(|(position, kind)| format!("{}: no {kind} value for {position}", self.operation.name))
+            .collect()
     }
 }
 

@@ -121,8 +121,14 @@ impl<'w> Drive<'w> {
 
     /// Founds the tenant's workspace, with a crew of members beside its owner.
     pub(super) async fn found(&mut self, owner: &Person, crew: &[(&Person, Role)]) -> Result<()> {
-        let members: Result<Vec<_>> = crew.iter().map(|(person, role)| Ok((person.id.parse()?, *role))).collect();
-        let label = Label { operation: "crew".to_owned(), position: Position::Whole, kind: Kind::Own, asker: owner.name };
+        let members: Result<Vec<_>> =
+            crew.iter().map(|(person, role)| Ok((person.id.parse()?, *role))).collect();
+        let label = Label {
+            operation: "crew".to_owned(),
+            position: Position::Whole,
+            kind: Kind::Own,
+            asker: owner.name,
+        };
         self.step(label, Action::Crew(members?)).await?;
         let index = self.index("tenancy.workspace.create")?;
         let mut draft = Draft::new(owner);
@@ -138,7 +144,12 @@ impl<'w> Drive<'w> {
     /// Lets events and jobs run their course, and keeps the rows as they were before.
     pub(super) async fn drain(&mut self) -> Result<Answer> {
         self.keep_moment().await?;
-        let label = Label { operation: "drain".to_owned(), position: Position::Whole, kind: Kind::Own, asker: "worker" };
+        let label = Label {
+            operation: "drain".to_owned(),
+            position: Position::Whole,
+            kind: Kind::Own,
+            asker: "worker",
+        };
         self.step(label, Action::Drain).await
     }
 
@@ -226,7 +237,8 @@ impl<'w> Drive<'w> {
     /// The path's parameters as things that go together.
     fn asked(&self, index: usize, draft: &Draft) -> Together {
         let leaves = self.operations[index].input.path.iter();
-        let key = |leaf: &Leaf| if let Form::Id(prefix) = &leaf.form { prefix.clone() } else { leaf.name.clone() };
+        let key =
+            |leaf: &Leaf| if let Form::Id(prefix) = &leaf.form { prefix.clone() } else { leaf.name.clone() };
         leaves.filter_map(|leaf| Some((key(leaf), draft.path.get(&leaf.pointer)?.clone()))).collect()
     }
 }

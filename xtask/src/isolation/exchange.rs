@@ -42,7 +42,9 @@ impl Answer {
     pub(super) fn new(status: u16, headers: &HeaderMap, body: Bytes) -> Self {
         let mut headers: Vec<_> = headers
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         headers.sort_by(|a, b| a.0.cmp(&b.0));
         Self { status, headers, body }
@@ -86,10 +88,18 @@ impl Answer {
     /// Where the two differ first, in words; `None` when they are equal.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         if self.status != other.status {
-            return Some(format!("status {} became {} ({})", self.status, other.status, excerpt(&other.text(), 0)));
+            return Some(format!(
+                "status {} became {} ({})",
+                self.status,
+                other.status,
+                excerpt(&other.text(), 0)
+            ));
         }
         if let Some((name, value)) = self.headers.iter().find(|pair| !other.headers.contains(pair)) {
-            return Some(format!("header {name}: {value} became {}", other.header(name).unwrap_or("nothing")));
+            return Some(format!(
+                "header {name}: {value} became {}",
+                other.header(name).unwrap_or("nothing")
+            ));
         }
         if let Some((name, value)) = other.headers.iter().find(|pair| !self.headers.contains(pair)) {
             return Some(format!("header {name}: {value} appeared"));

@@ -30,10 +30,16 @@ pub(super) enum Form {
     Email,
     /// An id with this prefix.
     Id(String),
-    Integer { min: i64, max: i64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
     Number,
     Pattern(String),
-    Text { min: usize, max: usize },
+    Text {
+        min: usize,
+        max: usize,
+    },
     Time,
     /// A schema that says nothing, or one that is not understood.
     Unknown,
@@ -59,11 +65,16 @@ impl Input {
             // A struct of parameters, or the schema of the only one.
             let single = leaves.len() == 1 && leaves[0].pointer.is_empty();
             let names: Vec<_> = route.parameters().collect();
-            leaves.into_iter().map(|leaf| if single { named(leaf, names[0]) } else { top_level(leaf) }).collect()
+            leaves
+                .into_iter()
+                .map(|leaf| if single { named(leaf, names[0]) } else { top_level(leaf) })
+                .collect()
         });
         Self {
             path: path.unwrap_or_default(),
-            query: query.map(|schema| fields(&schema).into_iter().map(top_level).collect()).unwrap_or_default(),
+            query: query
+                .map(|schema| fields(&schema).into_iter().map(top_level).collect())
+                .unwrap_or_default(),
             body: body.map(|schema| fields(&schema)),
             paged,
         }
@@ -124,7 +135,13 @@ impl Reader<'_> {
                 for (name, property) in properties {
                     let needed = required.is_some_and(|all| all.iter().any(|required| required == name));
                     let inherited = example.and_then(|example| example.get(name));
-                    self.collect(property, &format!("{pointer}/{name}"), optional || !needed, inherited, found);
+                    self.collect(
+                        property,
+                        &format!("{pointer}/{name}"),
+                        optional || !needed,
+                        inherited,
+                        found,
+                    );
                 }
                 return;
             }
@@ -175,7 +192,10 @@ fn form(schema: &Value) -> Form {
     }
     if has_type(schema, "integer") {
         let min = schema["minimum"].as_i64().unwrap_or(1);
-        return Form::Integer { min, max: schema["maximum"].as_i64().unwrap_or(i64::from(i32::MAX)).max(min) };
+        return Form::Integer {
+            min,
+            max: schema["maximum"].as_i64().unwrap_or(i64::from(i32::MAX)).max(min),
+        };
     }
     if has_type(schema, "number") {
         return Form::Number;
@@ -276,7 +296,11 @@ mod tests {
 
     #[test]
     fn values_go_together_at_their_pointers() {
-        let values = [("/a/0/b".to_owned(), json!(1)), ("/a/0/c".to_owned(), json!("x")), ("/d".to_owned(), json!(null))];
+        let values = [
+            ("/a/0/b".to_owned(), json!(1)),
+            ("/a/0/c".to_owned(), json!("x")),
+            ("/d".to_owned(), json!(null)),
+        ];
         assert_eq!(assemble(&values.into()), json!({ "a": [{ "b": 1, "c": "x" }], "d": null }));
     }
 }

@@ -49,8 +49,14 @@ pub(super) async fn run(stage: &Stage) -> Result<Layers> {
         .value("layers_stripped", stripped)
         .value("layers_leaks", leaks)
         .value("both_off_leaks", control.findings.len())
-        .require(by_policies.findings.is_empty(), format!("row-level security alone: {} leak(s)", by_policies.findings.len()))
-        .require(by_filters.findings.is_empty(), format!("the filters alone: {} leak(s)", by_filters.findings.len()))
+        .require(
+            by_policies.findings.is_empty(),
+            format!("row-level security alone: {} leak(s)", by_policies.findings.len()),
+        )
+        .require(
+            by_filters.findings.is_empty(),
+            format!("the filters alone: {} leak(s)", by_filters.findings.len()),
+        )
         .require(stripped >= FILTERS_MIN, format!("only {stripped} statements had a filter to take out"))
         .require(unread.is_empty(), format!("{} statement(s) could not be read on the wire", unread.len()))
         .require(!control.findings.is_empty(), "without both layers nothing leaked, so the drive is blind");

@@ -62,7 +62,8 @@ pub(super) struct TakenMask {
 impl Masks {
     /// Reads and judges a list.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         Self::parse(&text).with_context(|| format!("{} is refused", file.display()))
     }
 
@@ -80,7 +81,10 @@ impl Masks {
             ensure!(reason.len() >= REASON_MIN, "a mask needs a reason of a sentence, not {reason:?}");
         }
         for HeaderMask { name, .. } in &self.header {
-            ensure!(HEADERS.contains(&name.as_str()), "the header {name} says something: it cannot be masked");
+            ensure!(
+                HEADERS.contains(&name.as_str()),
+                "the header {name} says something: it cannot be masked"
+            );
         }
         for TakenMask { field, status, code, page_says, .. } in &self.taken {
             ensure!(page_says.len() >= PAGE_SAYS_MIN, "{field}: no page says just {page_says:?}");

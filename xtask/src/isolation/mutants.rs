@@ -69,10 +69,10 @@ pub(super) async fn run(stage: &Stage, seen: &[SeenStatement], short: bool) -> R
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let stale = equivalents.stale(&left_out);
+    let unknown = equivalents.stale(&left_out);
     let survivors: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Survived).collect();
     print("survived", survivors.iter().map(|(mutant, _)| text(mutant)));
-    print("equivalent, but there is no such mutant", stale.iter());
+    print("equivalent, but there is no such mutant", unknown.iter());
     let killed = verdicts.len() - survivors.len();
     let by_boot = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Boot).count();
     Ok(Figures::new()
@@ -81,7 +81,7 @@ pub(super) async fn run(stage: &Stage, seen: &[SeenStatement], short: bool) -> R
         .value("noticed_at_boot_only", by_boot)
         .value("equivalents", left_out.len())
         .require(survivors.is_empty(), format!("{} mutant(s) survived", survivors.len()))
-        .require(stale.is_empty(), "the list of equivalent mutants names some that are not there")
+        .require(unknown.is_empty(), "the list of equivalent mutants names some that are not there")
         .require(made - left_out.len() >= LEAST, format!("only {made} mutants could be made, not {LEAST}")))
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST};
 use http::{HeaderName, HeaderValue, Method};
-use kernel_core::http::{Access, Route};
 use kernel_core::App;
+use kernel_core::http::{Access, Route};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 

@@ -44,7 +44,9 @@ impl Drive<'_> {
     /// The operation and what it last answered.
     fn last_attempt(&self, name: &str) -> String {
         let steps = self.script.steps.iter().zip(&self.script.answers);
-        let last = steps.rev().find(|(step, _)| step.label.operation == name && step.label.position == Position::Whole);
+        let last = steps
+            .rev()
+            .find(|(step, _)| step.label.operation == name && step.label.position == Position::Whole);
         match last.map(|(step, answer)| (&step.action, answer)) {
             Some((Action::Send(ask), answer)) => {
                 let body = answer.text().chars().take(160).collect::<String>().replace('\n', " ");
@@ -88,7 +90,9 @@ impl Drive<'_> {
             _ => &[Filling::Full],
         };
         let mut drafts = Vec::new();
-        for (context, filling) in contexts.iter().flat_map(|context| fillings.iter().map(move |f| (context, *f))) {
+        for (context, filling) in
+            contexts.iter().flat_map(|context| fillings.iter().map(move |f| (context, *f)))
+        {
             let Some(draft) = self.draft(operation, &asker, context, filling) else { continue };
             if operation.is_page && operation.is_safe() {
                 drafts.push((draft.clone(), filling));
@@ -111,7 +115,8 @@ impl Drive<'_> {
         for leaf in &operation.input.path {
             draft.path.insert(leaf.pointer.clone(), self.path_value(leaf, context)?);
         }
-        let required: Vec<Leaf> = operation.input.query.iter().filter(|leaf| !leaf.optional).cloned().collect();
+        let required: Vec<Leaf> =
+            operation.input.query.iter().filter(|leaf| !leaf.optional).cloned().collect();
         if let Some(Value::Object(query)) = self.body(&prefixed(&required), Filling::Full, context) {
             draft.query = query.into_iter().map(|(name, value)| (name, plain(&value))).collect();
         }
@@ -218,9 +223,13 @@ impl Drive<'_> {
     pub(super) async fn make(&mut self, creator: usize, prefix: &str) -> Result<Option<Together>> {
         let operations = self.operations.clone();
         let operation = &operations[creator];
-        let Some(base) = self.bases.get(&operation.name).map(|base| base.draft.clone()) else { return Ok(None) };
+        let Some(base) = self.bases.get(&operation.name).map(|base| base.draft.clone()) else {
+            return Ok(None);
+        };
         let parents = self.contexts(&operation.input.path, false).into_iter().next().unwrap_or_default();
-        let Some(draft) = self.draft(operation, &base.asker, &parents, Filling::Full) else { return Ok(None) };
+        let Some(draft) = self.draft(operation, &base.asker, &parents, Filling::Full) else {
+            return Ok(None);
+        };
         let draft = Draft { as_script: base.as_script, ..draft };
         let before = self.pool.ids(prefix).len();
         let answer = self.send(creator, &draft, Position::Whole, Kind::Own).await?;

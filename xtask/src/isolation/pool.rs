@@ -43,11 +43,23 @@ impl Pool {
     }
 
     /// Takes in what an own request and its successful answer show.
-    pub(super) fn learn(&mut self, operation: &str, asked: &Together, answer: &Answer, templates: &Templates) {
+    pub(super) fn learn(
+        &mut self,
+        operation: &str,
+        asked: &Together,
+        answer: &Answer,
+        templates: &Templates,
+    ) {
         self.keep(asked.clone());
         let json = answer.json();
         if json.is_null() {
-            self.addresses(&answer.text(), templates);
+            let page = answer.text();
+            self.addresses(&page, templates);
+            if let Some((_, rest)) = page.split_once("cursor=") {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+                let cursor: String = rest.chars().take_while(|c| plain(*c)).collect();
+                self.cursors.insert(operation.to_owned(), cursor);
+            }
         } else {
             self.object(&json, asked, templates);
         }
@@ -79,7 +91,10 @@ impl Pool {
                         }
                         Some(_) => {}
                         None => {
-                            let plain = value.as_str().map(str::to_owned).or_else(|| Some(value.as_i64()?.to_string()));
+                            let plain = value
+                                .as_str()
+                                .map(str::to_owned)
+                                .or_else(|| Some(value.as_i64()?.to_string()));
                             together.extend(plain.map(|text| (name.clone(), text)));
                         }
                     }
@@ -194,9 +209,13 @@ mod tests {
 
     #[test]
     fn addresses_are_read_by_the_routes_templates() {
-        let templates = Templates::new(["/w/{workspace}/issues/{issue}", "/static/{name}", "/x"].map(str::to_owned).into_iter());
+        let templates = Templates::new(
+            ["/w/{workspace}/issues/{issue}", "/static/{name}", "/x"].map(str::to_owned).into_iter(),
+        );
         let mut pool = Pool::default();
-        let page = format!("<a href=\"/w/acme/issues/{ID}?tab=1\"><link href=\"/static/app%2Ecss\"><a href=\"/y/z\">");
+        let page = format!(
+            "<a href=\"/w/acme/issues/{ID}?tab=1\"><link href=\"/static/app%2Ecss\"><a href=\"/y/z\">"
+        );
         pool.addresses(&page, &templates);
         assert_eq!(pool.ids("iss"), [ID]);
         assert_eq!(pool.values("name"), ["app.css"]);
@@ -206,7 +225,8 @@ mod tests {
     #[test]
     fn an_id_is_a_noun_and_thirty_two_digits() {
         assert_eq!(prefix_of(ID), Some("iss"));
-        for other in ["", "iss_", "iss_0192E0C17A2B7C3D8E4F5A6B7C8D9E0F", "0192e0c17a2b7c3d8e4f5a6b7c8d9e0f"] {
+        for other in ["", "iss_", "iss_0192E0C17A2B7C3D8E4F5A6B7C8D9E0F", "0192e0c17a2b7c3d8e4f5a6b7c8d9e0f"]
+        {
             assert_eq!(prefix_of(other), None, "{other}");
         }
     }

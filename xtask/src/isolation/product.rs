@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kernel_core::hook::{Hook, WorkspaceCreated};
 use kernel_core::migration::MigrationPlan;
 use kernel_core::testkit;
-use kernel_core::{AppBuilder, Config, Db, DbConfig, Entropy, Error, Pillar, Role, RoleNames, TenantTx, UserId};
+use kernel_core::{
+    AppBuilder, Config, Db, DbConfig, Entropy, Error, Pillar, Role, RoleNames, TenantTx, UserId,
+};
 use kernel_tenancy::Tenancy;
 
 use super::plant::Plant;

@@ -73,7 +73,8 @@ fn reference(key: &ForeignKey, own: &Value, foreign: &Value) -> Reference {
         None => value.to_string(),
     };
     let pairs = key.columns.iter().zip(&key.target_columns).filter(|(column, _)| *column != "workspace_id");
-    let changes: Vec<_> = pairs.map(|(column, of)| format!("\"{column}\" = {}", literal(&foreign[of]))).collect();
+    let changes: Vec<_> =
+        pairs.map(|(column, of)| format!("\"{column}\" = {}", literal(&foreign[of]))).collect();
     let filter: Vec<_> =
         key.key.iter().map(|column| format!("\"{column}\" = {}", literal(&own[column]))).collect();
     Reference {

@@ -43,7 +43,9 @@ pub(super) async fn replay(
     let mut findings = Vec::new();
     for number in range {
         let step = &script.steps[number];
-        if let Some(ask) = watch.interludes.filter(|_| step.is_base).and_then(|all| all.get(&step.label.operation)) {
+        if let Some(ask) =
+            watch.interludes.filter(|_| step.is_base).and_then(|all| all.get(&step.label.operation))
+        {
             world.send(ask).await?;
         }
         world.logs.take();

@@ -101,7 +101,7 @@ impl Stage {
 
         let copied = twin::copy(&others_place, &moments, &common).await?;
         let others = Rows::read(&others_place).await?;
-        let foreign = foreign_ids(&mirror, &copied);
+        let foreign = foreign_ids(&mirror, &copied, &common);
         let left_alone = moments.swap_remove(0);
         Ok(Self {
             plant,
@@ -147,8 +147,10 @@ async fn spanning(base: &Scratch, masks: &Masks) -> Result<BTreeSet<String>> {
     Ok(tables.into_iter().flat_map(|table| table.spanning).collect())
 }
 
-fn foreign_ids(mirror: &Mirror, copied: &Copied) -> BTreeSet<Uuid> {
-    let named = mirror.strangers.pool.all_ids();
-    let named = named.filter_map(|id| uuid_of(Some(id)));
-    named.chain(copied.ids.iter().copied()).collect()
+fn foreign_ids(mirror: &Mirror, copied: &Copied, common: &Rows) -> BTreeSet<Uuid> {
+    let known: String = common.0.values().flatten().map(ToString::to_string).collect();
+    let named = mirror.strangers.pool.all_ids().filter_map(|id| uuid_of(Some(id)));
+    let all = named.chain(copied.ids.iter().copied());
+    // The insider belongs to the driving tenant too.
+    all.filter(|id| !known.contains(&id.to_string())).collect()
 }

@@ -96,7 +96,8 @@ impl Rows {
         let after = self.counted(masks);
         let before = before.counted(masks);
         let gone = before.iter().filter(|(row, times)| after.get(row).is_none_or(|left| left < times));
-        gone.map(|((table, row), _)| format!("a row of another tenant changed or went: {table} {row}")).collect()
+        gone.map(|((table, row), _)| format!("a row of another tenant changed or went: {table} {row}"))
+            .collect()
     }
 
     /// What a drive did to the rows that were `before`, and what it left beside them other than `alone`: what it
@@ -141,7 +142,8 @@ mod tests {
         let (common, foreign, own) = (json!({"id": 0}), json!({"id": 1, "a": "x"}), json!({"id": 2}));
         let before = rows(&[common.clone(), foreign.clone()]);
         let alone = rows(&[common.clone(), own.clone()]);
-        let findings = |after: &[Value]| rows(after).findings(&before, &rows(&[common.clone()]), &alone, &masks).len();
+        let findings =
+            |after: &[Value]| rows(after).findings(&before, &rows(&[common.clone()]), &alone, &masks).len();
         assert_eq!(findings(&[common.clone(), foreign.clone(), own.clone()]), 0);
         assert_eq!(findings(&[common.clone(), foreign.clone()]), 1, "the own row is missing");
         assert_eq!(findings(&[common.clone(), json!({"id": 1, "a": "y"}), own.clone()]), 2, "changed");

@@ -38,7 +38,8 @@ pub(super) struct Noticed {
 /// Plays the script beside the others in a world that is weakened so. Stops at the first finding if one is enough.
 pub(super) async fn run(stage: &Stage, weakening: &Weakening, first_only: bool) -> Result<Noticed> {
     let place = stage.beside.copy().await?;
-    let proxy = Proxy::start(&PgTarget::from_url(&place.logins().admin())?, weakening.rewrite.clone()).await?;
+    let proxy =
+        Proxy::start(&PgTarget::from_url(&place.logins().admin())?, weakening.rewrite.clone()).await?;
     let world = World::open(&place, Party::Driver, stage.plant, Some(&proxy)).await?;
     proxy.reset();
     if !weakening.statements.is_empty() {
@@ -73,7 +74,10 @@ pub(super) async fn boot_refuses(stage: &Stage, statements: &[String]) -> Result
 pub(super) async fn without_policies(place: &Scratch) -> Result<Vec<String>> {
     let tables = super::state::tables(&mut place.admin().await?).await?;
     let off = |table: super::state::TableFacts| {
-        format!("ALTER TABLE {0} NO FORCE ROW LEVEL SECURITY; ALTER TABLE {0} DISABLE ROW LEVEL SECURITY", table.name)
+        format!(
+            "ALTER TABLE {0} NO FORCE ROW LEVEL SECURITY; ALTER TABLE {0} DISABLE ROW LEVEL SECURITY",
+            table.name
+        )
     };
     Ok(tables.into_iter().map(off).collect())
 }

@@ -49,10 +49,15 @@ pub(super) async fn copy(into: &Scratch, moments: &[Rows], common: &Rows) -> Res
 }
 
 /// The rows by table, one per key: the latest.
-fn own_rows<'r>(facts: &[TableFacts], moments: &'r [Rows], common: &Rows) -> BTreeMap<String, Vec<&'r Value>> {
+fn own_rows<'r>(
+    facts: &[TableFacts],
+    moments: &'r [Rows],
+    common: &Rows,
+) -> BTreeMap<String, Vec<&'r Value>> {
     let mut own = BTreeMap::new();
     for table in facts {
-        let key = |row: &Value| -> Vec<Value> { table.key.iter().map(|column| row[column].clone()).collect() };
+        let key =
+            |row: &Value| -> Vec<Value> { table.key.iter().map(|column| row[column].clone()).collect() };
         let mut seen: Vec<_> = common.0.get(&table.name).into_iter().flatten().map(key).collect();
         let mut kept = Vec::new();
         for row in moments.iter().filter_map(|moment| moment.0.get(&table.name)).flatten() {
@@ -73,9 +78,14 @@ fn own_rows<'r>(facts: &[TableFacts], moments: &'r [Rows], common: &Rows) -> BTr
 fn substitutions(facts: &[TableFacts], own: &BTreeMap<String, Vec<&Value>>) -> BTreeMap<Uuid, Uuid> {
     let mut changes = BTreeMap::new();
     for table in facts {
-        let names: Vec<&str> =
-            if table.is_tenant { vec!["workspace_id"] } else { table.key.iter().map(String::as_str).collect() };
-        for (row, name) in own.get(&table.name).into_iter().flatten().flat_map(|row| names.iter().map(move |n| (row, n))) {
+        let names: Vec<&str> = if table.is_tenant {
+            vec!["workspace_id"]
+        } else {
+            table.key.iter().map(String::as_str).collect()
+        };
+        for (row, name) in
+            own.get(&table.name).into_iter().flatten().flat_map(|row| names.iter().map(move |n| (row, n)))
+        {
             let id = row[name].as_str().and_then(|text| text.parse::<Uuid>().ok());
             if let Some(id) = id.filter(|id| !id.is_nil()) {
                 changes.insert(id, other(id));
@@ -103,7 +113,11 @@ fn changed(row: &Value, table: &TableFacts, changes: &BTreeMap<Uuid, Uuid>) -> V
     for column in &table.spanning {
         let value = row[column].as_str().map(|text| match text.strip_prefix("\\x") {
             Some(hex) => format!("\\x{}", hex.chars().rev().collect::<String>()),
-            None => format!("t{}", text.chars().take(39).collect::<String>()),
+            None => format!(
+                "{}{}",
+                if text.starts_with('t') { 'u' } else { 't' },
+                text.get(1..).unwrap_or_default()
+            ),
         });
         if let Some(value) = value {
             row[column] = json!(value);

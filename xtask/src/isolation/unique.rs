@@ -22,16 +22,25 @@ pub(super) async fn probe(drive: &mut Drive<'_>, strangers: &Strangers) -> Resul
             }
             let own = drive.pool.values(&leaf.name);
             let theirs = strangers.pool.values(&leaf.name).iter();
-            let taken = theirs.filter(|value| !own.contains(value) && !asked_for.contains(*value)).next_back();
+            let taken =
+                theirs.filter(|value| !own.contains(value) && !asked_for.contains(*value)).next_back();
             let Some(taken) = taken.cloned() else { continue };
             asked_for.push(taken.clone());
-            let asker = if base.draft.asker.cookie.is_some() { drive.guest().await? } else { Person::default() };
-            let Some(draft) = drive.draft(operation, &asker, &Together::new(), Filling::Full) else { continue };
+            let asker =
+                if base.draft.asker.cookie.is_some() { drive.guest().await? } else { Person::default() };
+            let Some(draft) = drive.draft(operation, &asker, &Together::new(), Filling::Full) else {
+                continue;
+            };
             let draft = Draft { as_script: base.draft.as_script, ..draft };
             let draft = Change::Body(leaf.pointer.clone(), Some(taken.clone())).apply(&draft);
             let position = Position::Body(leaf.name.clone());
             let answer = drive.send(index, &draft, position, Kind::Foreign).await?;
-            ensure!(answer.is_success(), "{}: {taken} is not free even alone: {}", operation.name, answer.whole());
+            ensure!(
+                answer.is_success(),
+                "{}: {taken} is not free even alone: {}",
+                operation.name,
+                answer.whole()
+            );
         }
     }
     Ok(())

@@ -3,16 +3,21 @@
 use anyhow::Result;
 
 use super::change::{Change, Strangers, Variant, Variants, ends_session};
-use super::drive::{Base, Drive};
+use super::drive::{Base, Drive, Filling};
 use super::operation::{Draft, Operation};
 use super::pool::Together;
 use super::step::{Kind, Position};
+
+/// In how many places a list is asked for a second page.
+const PLACES: usize = 12;
 
 impl Drive<'_> {
     /// Varies every own case in every position. Returns the positions for which some kind of value is unknown.
     pub(super) async fn vary(&mut self, strangers: &Strangers) -> Result<Vec<String>> {
         let mut gaps = Vec::new();
         self.make_more().await?;
+        self.drain().await?;
+        self.page_all().await?;
         let operations = self.operations.clone();
         for (index, operation) in operations.iter().enumerate() {
             if self.bases.contains_key(&operation.name) {
@@ -22,8 +27,12 @@ impl Drive<'_> {
         Ok(gaps)
     }
 
-    async fn vary_one(&mut self, index: usize, operation: &Operation, strangers: &Strangers) -> Result<Vec<String>> {
-        self.page_once(index, operation).await?;
+    async fn vary_one(
+        &mut self,
+        index: usize,
+        operation: &Operation,
+        strangers: &Strangers,
+    ) -> Result<Vec<String>> {
         let own = self.pool.clone();
         let variants = Variants {
             operation,
@@ -58,16 +67,30 @@ impl Drive<'_> {
         Ok(gaps)
     }
 
-    /// A request for a short page, so that there is a cursor to vary.
-    pub(super) async fn page_once(&mut self, index: usize, operation: &Operation) -> Result<()> {
-        if !operation.input.paged {
-            return Ok(());
-        }
-        let Some(base) = self.bases.get(&operation.name) else { return Ok(()) };
-        let draft = Change::Query("limit".to_owned(), vec!["1".to_owned()]).apply(&base.draft);
-        let answer = self.send(index, &draft, Position::Query("limit".to_owned()), Kind::Own).await?;
-        if answer.is_success() {
-            self.learn(index, &draft, &answer);
+    /// Asks every list for a short page, so that there are cursors to vary. What has no second page in one place may
+    /// have one in another: the own case moves there.
+    pub(super) async fn page_all(&mut self) -> Result<()> {
+        let operations = self.operations.clone();
+        for (index, operation) in operations.iter().enumerate().filter(|(_, operation)| operation.input.paged)
+        {
+            let Some(Base { draft, .. }) = self.bases.get(&operation.name).cloned() else { continue };
+            let own = operation.input.path.iter().filter_map(|leaf| draft.path.get(&leaf.pointer));
+            let own: Together = own.map(|value| (key_of(value, ""), value.clone())).collect();
+            let others = self.contexts(&operation.input.path, false);
+            for context in std::iter::once(own).chain(others).take(PLACES) {
+                let Some(draft) = self.draft(operation, &draft.asker, &context, Filling::Full) else {
+                    continue;
+                };
+                let short = Change::Query("limit".to_owned(), vec!["1".to_owned()]).apply(&draft);
+                let answer = self.send(index, &short, Position::Query("limit".to_owned()), Kind::Own).await?;
+                if answer.is_success() {
+                    self.learn(index, &short, &answer);
+                }
+                if self.pool.cursors.contains_key(&operation.name) {
+                    self.bases.entry(operation.name.clone()).and_modify(|base| base.draft = draft);
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -110,7 +133,8 @@ impl Drive<'_> {
             return Ok(Some(base));
         }
         let needs_session = !operation.in_workspace() && base.asker.cookie.is_some();
-        let asker = if needs_session && operation.input.body.is_none() { self.guest().await? } else { base.asker };
+        let asker =
+            if needs_session && operation.input.body.is_none() { self.guest().await? } else { base.asker };
         let context = match self.sacrifice(index).await? {
             Some(context) => context,
             None if operation.input.path.is_empty() => Together::new(),
@@ -140,7 +164,8 @@ impl Drive<'_> {
         self.send(index, &draft, position.clone(), Kind::Own).await?;
         self.send(index, &draft, position.clone(), Kind::Own).await?;
         let Some(other) = self.live(index, operation).await? else { return Ok(()) };
-        let key = draft.headers.iter().find(|(name, _)| *name == "idempotency-key").map(|(_, key)| key.clone());
+        let key =
+            draft.headers.iter().find(|(name, _)| *name == "idempotency-key").map(|(_, key)| key.clone());
         if let Some(key) = key {
             let other = Change::Header("idempotency-key", key).apply(&other);
             self.send(index, &other, position, Kind::Own).await?;

@@ -94,7 +94,12 @@ pub(super) struct World {
 
 impl World {
     /// Builds the app on the database, which also checks it; through the proxy, if there is one.
-    pub(super) async fn open(scratch: &Scratch, party: Party, plant: Plant, proxy: Option<&Proxy>) -> Result<Self> {
+    pub(super) async fn open(
+        scratch: &Scratch,
+        party: Party,
+        plant: Plant,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self> {
         let (config, crew) = (product::config(), Crew::default());
         let (clock, entropy) = (config.clock.clone(), config.entropy.clone());
         clock.advance(party.starts());

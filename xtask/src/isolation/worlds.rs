@@ -29,7 +29,8 @@ pub(super) async fn run(stage: &Stage, frameworks: &[Framework]) -> Result<Figur
     }
     let unused: Vec<_> = stage.masks.names().into_iter().filter(|name| !used.contains_key(name)).collect();
     // Only a server adds headers of its own.
-    let unused: Vec<_> = unused.into_iter().filter(|name| !(frameworks.is_empty() && name == "date")).collect();
+    let unused: Vec<_> =
+        unused.into_iter().filter(|name| !(frameworks.is_empty() && name == "date")).collect();
     print("two worlds", findings.iter().take(PRINTED));
     print("no own case", stage.open.iter().chain(&stage.mirror.open));
     print("not tried", stage.gaps.iter());
@@ -167,9 +168,12 @@ fn not_as_missing(script: &Script) -> Vec<String> {
             seen.push(outcome);
         }
     }
-    let differ = outcomes.into_iter().filter(|(_, [foreign, missing])| !missing.is_empty() && foreign != missing);
+    let differ =
+        outcomes.into_iter().filter(|(_, [foreign, missing])| !missing.is_empty() && foreign != missing);
     let text = |((operation, position, asker), [foreign, missing]): (_, [Vec<_>; 2])| {
-        format!("{operation}, {position}, by {asker}: a foreign id is answered {foreign:?}, a missing one {missing:?}")
+        format!(
+            "{operation}, {position}, by {asker}: a foreign id is answered {foreign:?}, a missing one {missing:?}"
+        )
     };
     differ.map(text).collect()
 }

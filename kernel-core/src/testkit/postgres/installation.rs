@@ -71,7 +71,8 @@ fn parse_major(version: &str) -> Option<u32> {
 /// The folders that `place` stands for; it has at most one `*`, at the end of a folder's name.
 fn expand(place: &str) -> Vec<PathBuf> {
     let Some((before, after)) = place.split_once('*') else { return vec![PathBuf::from(place)] };
-    let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
+    let slash = before.rfind('/').map_or(0, |slash| slash + 1);
+    let (parent, prefix) = before.split_at(slash);
     let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
     entries
         .filter_map(Result::ok)

@@ -81,7 +81,8 @@ impl Server {
 }
 
 fn closes(answer: &Answer) -> bool {
-    answer.status == 101 || answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    answer.status == 101
+        || answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
 }
 
 async fn exchange(connection: &mut RawClient, ask: &Ask) -> std::io::Result<Answer> {

@@ -33,10 +33,11 @@ pub(super) async fn mutants(stage: &Stage) -> Result<Vec<Mutant>> {
             boot: Vec::new(),
         });
     }
-    let partitions: Vec<String> =
-        sqlx::query_scalar("SELECT oid::regclass::text FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1 LIMIT 2")
-            .fetch_all(&mut admin)
-            .await?;
+    let partitions: Vec<String> = sqlx::query_scalar(
+        "SELECT oid::regclass::text FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1 LIMIT 2",
+    )
+    .fetch_all(&mut admin)
+    .await?;
     let app = roles().app;
     all.extend(partitions.into_iter().map(|partition| {
         boot("a partition may be read", &partition, format!("GRANT SELECT ON {partition} TO \"{app}\""))
@@ -66,7 +67,10 @@ fn policies(table: &TableFacts, all: &mut Vec<Mutant>) {
     add("drop", format!("DROP POLICY {policy} ON {name}"));
     add("disable", format!("ALTER TABLE {name} DISABLE ROW LEVEL SECURITY"));
     add("one more", format!("CREATE POLICY more ON {name} FOR SELECT USING (true)"));
-    add("for writing only", format!("ALTER POLICY {policy} ON {name} USING (true) WITH CHECK ({SETTING} IS NOT NULL)"));
+    add(
+        "for writing only",
+        format!("ALTER POLICY {policy} ON {name} USING (true) WITH CHECK ({SETTING} IS NOT NULL)"),
+    );
     if table.is_tenant {
         add("is not null", using(&format!("{column} IS NOT NULL AND {SETTING} IS NOT NULL")));
         add("not equal", using(&format!("{column} <> {SETTING}")));
@@ -84,7 +88,8 @@ fn grants(table: &TableFacts, all: &mut Vec<Mutant>) {
     all.push(boot("for everybody", name, format!("GRANT SELECT ON {name} TO PUBLIC")));
     all.push(boot("no force", name, format!("ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY")));
     all.push(boot("owned by the app", name, format!("ALTER TABLE {name} OWNER TO \"{app}\"")));
-    let view = format!("CREATE VIEW {name}_seen AS SELECT * FROM {name}; GRANT SELECT ON {name}_seen TO \"{app}\"");
+    let view =
+        format!("CREATE VIEW {name}_seen AS SELECT * FROM {name}; GRANT SELECT ON {name}_seen TO \"{app}\"");
     if !name.contains('"') {
         all.push(boot("seen through a view", name, view));
     }

@@ -32,7 +32,8 @@ struct Equivalent {
 
 impl Equivalents {
     pub(super) fn read() -> Result<Self> {
-        let text = std::fs::read_to_string(cargo::workspace_dir().join(FILE)).with_context(|| FILE.to_owned())?;
+        let text =
+            std::fs::read_to_string(cargo::workspace_dir().join(FILE)).with_context(|| FILE.to_owned())?;
         let list: Self = toml::from_str(&text).with_context(|| format!("{FILE} cannot be read"))?;
         ensure!(list.equivalent.len() <= MOST, "{FILE} names more than {MOST} mutants");
         for Equivalent { mutant, reason, .. } in &list.equivalent {

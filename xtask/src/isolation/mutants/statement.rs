@@ -84,8 +84,11 @@ pub(super) fn settings(stage: &Stage) -> Vec<Mutant> {
     }
     // Founding a workspace changes the setting on the way.
     let from = format!("SELECT set_config('{TENANT_SETTING}', $1, true)");
-    for (name, value) in [("found in the system", "''"), ("found elsewhere", "'0192e0c1-7a2b-7c3d-8e4f-5a6b7c8d9e0f'")] {
-        let to = format!("SELECT set_config('{TENANT_SETTING}', CASE WHEN true THEN {value} ELSE $1 END, true)");
+    for (name, value) in
+        [("found in the system", "''"), ("found elsewhere", "'0192e0c1-7a2b-7c3d-8e4f-5a6b7c8d9e0f'")]
+    {
+        let to =
+            format!("SELECT set_config('{TENANT_SETTING}', CASE WHEN true THEN {value} ELSE $1 END, true)");
         all.push(setting(name, &from, Arc::new(Swap { from: from.clone(), to })));
     }
     all
