@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::ask::{Answer, Person};
 
 /// How long a request may stay unanswered, over all its repetitions.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a client was told is there.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl Client {
         let (path, body) = (format!("/api/v1/w/{}/sales", self.slug), json!({ "reference": reference }));
         let key = self.key();
         let Some(answer) = self.settle(&path, &key, &body, record).await else { return };
-        self.acknowledge("sale", reference, &answer, record);
+        Self::acknowledge("sale", reference, &answer, record);
         match self.below(20) {
             0..5 => self.repeat(&path, &key, &body, &answer, record).await,
             5 => self.misuse(&path, &key, record).await,
@@ -114,7 +114,7 @@ impl Client {
     async fn found(&self, slug: &str, record: &Record) -> Option<()> {
         let (key, body) = (self.key(), json!({ "name": "A shop", "slug": slug }));
         let answer = self.settle("/api/v1/workspaces", &key, &body, record).await?;
-        self.acknowledge("workspace", slug, &answer, record);
+        Self::acknowledge("workspace", slug, &answer, record);
         Some(())
     }
 
@@ -133,7 +133,7 @@ impl Client {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn acknowledge(&self, noun: &'static str, name: &str, answer: &Answer, record: &Record) {
+    fn acknowledge(noun: &'static str, name: &str, answer: &Answer, record: &Record) {
         let id = answer.json()["id"].as_str().unwrap_or_default().to_owned();
         let acknowledged = Acknowledged { noun, name: name.to_owned(), id };
         record.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).push(acknowledged);
@@ -145,7 +145,7 @@ impl Client {
         let mut sendings = 0;
         while Instant::now() < until {
             if sendings == 0 {
-                Record::count(&record.requests)
+                Record::count(&record.requests);
             }
             sendings += 1;
             match self.person.ask(Method::POST, path, Some(key), Some(body)).await {

@@ -11,7 +11,7 @@ use super::host::{Order, READY, SERVE, SERVING};
 use crate::cargo;
 
 /// How long a host may take over a step.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A host that is starting, waiting or serving.
 #[derive(Debug)]

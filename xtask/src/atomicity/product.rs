@@ -188,7 +188,7 @@ async fn announce(tx: &mut TenantTx, sale: &Sale) -> Result<(), Error> {
     Ok(())
 }
 
-async fn ship(_: (), _: &mut TenantTx, _: Ship) -> Result<(), Error> {
+async fn ship((): (), _: &mut TenantTx, _: Ship) -> Result<(), Error> {
     Ok(())
 }
 

@@ -23,8 +23,6 @@ pub(super) enum Change {
     /// A value of the body; without one, the field is left out.
     Body(String, Option<Value>),
     Header(&'static str, String),
-    /// Nothing.
-    None,
     Path(String, String),
     Query(String, Vec<String>),
     Workspace(String),
@@ -50,7 +48,6 @@ impl Change {
                 draft.headers.retain(|(other, _)| other != name);
                 draft.headers.push((name, value.clone()));
             }
-            Self::None => {}
             Self::Path(name, value) => drop(draft.path.insert(name.clone(), value.clone())),
             Self::Query(name, values) => {
                 draft.query.retain(|(other, _)| other != name);
@@ -81,12 +78,14 @@ pub(super) struct Strangers {
     pub(super) keys: BTreeMap<String, String>,
 }
 
+/// Takes a variant: where it differs, how, and the parameter with its values.
+type Add<'a> = dyn FnMut(Position, Kind, &str, &[String]) + 'a;
+
 /// Makes the variants of one operation.
 #[derive(Debug)]
 pub(super) struct Variants<'a> {
     pub(super) operation: &'a Operation,
     pub(super) own: &'a Pool,
-    pub(super) own_workspace: &'a str,
     pub(super) strangers: &'a Strangers,
     pub(super) taste: &'a Taste,
 }
@@ -150,8 +149,8 @@ impl Variants<'_> {
                 match form {
                     Form::Integer { max, .. } => {
                         add(Kind::Missing, json!(max));
-                        [json!("x"), json!(-1), json!("99999999999999999999")]
-                            .map(|value| add(Kind::Malformed, value));
+                        let malformed = [json!("x"), json!(-1), json!("99999999999999999999")];
+                        malformed.into_iter().for_each(|value| add(Kind::Malformed, value));
                     }
                     Form::Boolean | Form::Number | Form::Time => add(Kind::Malformed, json!("x")),
                     _ => {
@@ -188,7 +187,7 @@ impl Variants<'_> {
         add(at("workspace_id"), Kind::Foreign, "workspace_id", &self.foreign_workspace());
     }
 
-    fn cursors(&self, add: &mut dyn FnMut(Position, Kind, &str, &[String])) {
+    fn cursors(&self, add: &mut Add<'_>) {
         let name = &self.operation.name;
         let mut cursor = |kind, text: &str| add(Position::Cursor, kind, "cursor", &[text.to_owned()]);
         if let Some(own) = self.own.cursors.get(name) {

@@ -1,6 +1,6 @@
 //! What a tenant has seen of its own: ids, values, addresses of things, in the answers to its own requests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -28,10 +28,6 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn ids(&self, prefix: &str) -> &[String] {
         self.ids.get(prefix).map_or(&[], Vec::as_slice)
-    }
-
-    pub(super) fn prefixes(&self) -> BTreeSet<&str> {
-        self.ids.keys().map(String::as_str).collect()
     }
 
     pub(super) fn all_ids(&self) -> impl Iterator<Item = &String> {

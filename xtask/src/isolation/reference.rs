@@ -78,7 +78,6 @@ fn reference(key: &ForeignKey, own: &Value, foreign: &Value) -> Reference {
     let filter: Vec<_> =
         key.key.iter().map(|column| format!("\"{column}\" = {}", literal(&own[column]))).collect();
     Reference {
-        key: key.name.clone(),
         begin: format!("BEGIN; SET LOCAL app.workspace_id = {}", literal(&own["workspace_id"])),
         update: format!("UPDATE {} SET {} WHERE {}", key.table, changes.join(", "), filter.join(" AND ")),
     }

@@ -111,7 +111,7 @@ impl Trial {
         let problems = self.problems(case, &setup).await;
         self.undo(&mut admin, &setup).await?;
         admin.close().await?;
-        let texts: Vec<_> = problems?.iter().map(|problem| describe(problem)).collect();
+        let texts: Vec<_> = problems?.iter().map(describe).collect();
         let refused = texts.iter().any(|text| case.reasons.iter().any(|reason| text.contains(reason)));
         Ok(match case.expected {
             Expected::Refused if refused => None,

@@ -142,8 +142,9 @@ mod tests {
         let (common, foreign, own) = (json!({"id": 0}), json!({"id": 1, "a": "x"}), json!({"id": 2}));
         let before = rows(&[common.clone(), foreign.clone()]);
         let alone = rows(&[common.clone(), own.clone()]);
-        let findings =
-            |after: &[Value]| rows(after).findings(&before, &rows(&[common.clone()]), &alone, &masks).len();
+        let findings = |after: &[Value]| {
+            rows(after).findings(&before, &rows(std::slice::from_ref(&common)), &alone, &masks).len()
+        };
         assert_eq!(findings(&[common.clone(), foreign.clone(), own.clone()]), 0);
         assert_eq!(findings(&[common.clone(), foreign.clone()]), 1, "the own row is missing");
         assert_eq!(findings(&[common.clone(), json!({"id": 1, "a": "y"}), own.clone()]), 2, "changed");

@@ -99,8 +99,6 @@ pub(super) enum Action {
 /// An attempt, under the app login, to point an own row at a foreign one.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
-    /// The foreign key's name.
-    pub(super) key: String,
     /// Announces the tenant, as the app does.
     pub(super) begin: String,
     pub(super) update: String,

@@ -21,9 +21,8 @@ pub(super) async fn probe(drive: &mut Drive<'_>, strangers: &Strangers) -> Resul
                 continue;
             }
             let own = drive.pool.values(&leaf.name);
-            let theirs = strangers.pool.values(&leaf.name).iter();
-            let taken =
-                theirs.filter(|value| !own.contains(value) && !asked_for.contains(*value)).next_back();
+            let mut theirs = strangers.pool.values(&leaf.name).iter();
+            let taken = theirs.rfind(|value| !own.contains(value) && !asked_for.contains(*value));
             let Some(taken) = taken.cloned() else { continue };
             asked_for.push(taken.clone());
             let asker =

@@ -34,13 +34,7 @@ impl Drive<'_> {
         strangers: &Strangers,
     ) -> Result<Vec<String>> {
         let own = self.pool.clone();
-        let variants = Variants {
-            operation,
-            own: &own,
-            own_workspace: &self.workspace.clone(),
-            strangers,
-            taste: &self.taste.clone(),
-        };
+        let variants = Variants { operation, own: &own, strangers, taste: &self.taste.clone() };
         let mut all = variants.all();
         let gaps = variants.gaps(&all);
         all.extend(self.askers(operation, &all));

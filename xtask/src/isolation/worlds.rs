@@ -154,7 +154,8 @@ fn is_in_workspace(action: &Action) -> bool {
 
 /// A foreign id must be answered like one that does not exist.
 fn not_as_missing(script: &Script) -> Vec<String> {
-    let mut outcomes: BTreeMap<(&str, Position, &str), [Vec<(u16, String)>; 2]> = BTreeMap::new();
+    type Place<'a> = (&'a str, Position, &'a str);
+    let mut outcomes: BTreeMap<Place<'_>, [Vec<(u16, String)>; 2]> = BTreeMap::new();
     for (step, answer) in script.steps.iter().zip(&script.answers) {
         let column = match step.label.kind {
             Kind::Foreign => 0,

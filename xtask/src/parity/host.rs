@@ -108,7 +108,7 @@ impl Host {
             let joined = tokio::task::spawn_blocking(move || server.thread.join());
             match tokio::time::timeout(Duration::from_secs(15), joined).await {
                 Ok(joined) => {
-                    joined?.map_err(|_| anyhow!("a server panicked"))?.context("a server failed")?
+                    joined?.map_err(|_| anyhow!("a server panicked"))?.context("a server failed")?;
                 }
                 Err(_) => in_time = false,
             }

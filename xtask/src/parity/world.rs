@@ -35,7 +35,7 @@ impl World {
     pub(super) fn config(self, base: &Config) -> Config {
         let mut config = base.clone();
         let http = &mut config.http;
-        http.title = "Parity".to_owned();
+        "Parity".clone_into(&mut http.title);
         http.sign_in_page = Some("/form".to_owned());
         http.quotas = quotas(50_000);
         http.timeouts = Timeouts {

@@ -22,7 +22,7 @@ const WRITERS: u64 = 12;
 /// How many connections they share, each of which PgBouncer puts on one of fewer.
 pub(super) const CONNECTIONS: u32 = 8;
 /// How long the writers may be stuck before the trial is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the tasks of a trial share.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ async fn harm(trial: Arc<Trial>, admin: String, entropy: Entropy) {
     loop {
         tokio::time::sleep(Duration::from_millis(5 + below(&entropy, 40))).await;
         let choice = below(&entropy, 1 << 32);
-        if choice % 2 == 0 {
+        if choice.is_multiple_of(2) {
             if trial.link.cut(usize::try_from(choice / 2).unwrap_or(0)) {
                 trial.ledger.cut();
             }

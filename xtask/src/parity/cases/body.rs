@@ -86,6 +86,7 @@ fn content() -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn framing() -> Vec<Case> {
     let by_hand = |ask: Ask| ask.framed_by_hand();
     vec![

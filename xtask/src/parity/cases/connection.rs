@@ -14,6 +14,7 @@ fn expecting(ask: Ask, length: &str) -> Ask {
     ask.header("expect", "100-continue").header("content-length", length).framed_by_hand()
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 pub(super) fn cases() -> Vec<Case> {
     let old = |ask: Ask| ask.version("HTTP/1.0");
     vec![

@@ -3,6 +3,7 @@
 use crate::parity::ask::{ask, get};
 use crate::parity::case::{Case, case};
 
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 pub(super) fn cases() -> Vec<Case> {
     let thing = |name: &'static str, path: &str| case(name).ask(get(format!("/api/v1/things/{path}")));
     vec![

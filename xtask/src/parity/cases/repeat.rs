@@ -5,6 +5,7 @@ use crate::parity::case::{Case, case};
 
 use super::NOTE;
 
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 pub(super) fn cases() -> Vec<Case> {
     let create = |key: &str| post("/api/v1/w/acme/notes", NOTE).by_owner().header("idempotency-key", key);
     let order = || post("/api/v1/w/acme/orders", NOTE).by_owner();

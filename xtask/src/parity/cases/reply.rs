@@ -39,6 +39,7 @@ fn handshake() -> Ask {
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn handshakes() -> Vec<Case> {
     let opened = |name, ask: Ask| case(name).begin(ask).hear().await_run().leave().gives(101).runs(1);
     let socket = || get("/api/v1/socket");
