@@ -1,16 +1,18 @@
 // A person's walk through the tracker in a real browser: by keyboard alone, checked by axe on every page.
-// usage: node walk.mjs BASE_URL CHROMIUM SHOTS_FOLDER [FAULT]; the last line is a JSON object of figures.
+// usage: node walk.mjs BASE_URL CHROMIUM SHOTS_FOLDER full|short [FAULT]; the last line is a JSON object of figures.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
-const [base, executablePath, shots, fault] = process.argv.slice(2);
+const [base, executablePath, shots, form, fault] = process.argv.slice(2);
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const args = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--disable-quic'];
 const figures = { pages: 0, violations: 0, console_errors: 0, screenshots: 0, steps: 0 };
 const complaints = [];
+const colorSchemes = form === 'short' ? ['dark'] : ['light', 'dark'];
+const widths = form === 'short' ? [390] : [390, 1280];
 
 const browser = await chromium.launch({ executablePath, args });
 
@@ -39,7 +41,7 @@ async function look(page, name) {
     await page.evaluate(() => document.querySelector('main').append(document.createElement('input')));
   }
   if (fault === 'console-error') await page.evaluate(() => console.error('planted'));
-  for (const colorScheme of ['light', 'dark']) {
+  for (const colorScheme of colorSchemes) {
     await page.emulateMedia({ colorScheme });
     await page.evaluate(axeSource);
     const result = await page.evaluate(() => axe.run(document));
@@ -49,7 +51,7 @@ async function look(page, name) {
     }
   }
   await page.emulateMedia({ colorScheme: 'light' });
-  for (const width of [390, 1280]) {
+  for (const width of widths) {
     await page.setViewportSize({ width, height: 800 });
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(wide <= width, `${name} scrolls sideways at ${width}: ${wide}`);
@@ -76,8 +78,9 @@ async function type(page, selector, text) {
 
 async function press(page, selector, url) {
   await tabTo(page, selector);
-  await Promise.all([page.waitForURL(url), page.keyboard.press('Enter')]);
-  await page.waitForLoadState();
+  const here = page.url();
+  await Promise.all([page.waitForURL(there => there.href !== here), page.keyboard.press('Enter')]);
+  await page.waitForURL(url);
   figures.steps += 1;
 }
 
@@ -92,20 +95,21 @@ async function signUp(page, name) {
   await type(page, 'input[name=name]', name);
   await type(page, 'input[name=email]', `${name.toLowerCase()}-${unique}@example.com`);
   await type(page, 'input[name=password]', 'correct horse battery');
-  await press(page, 'main form button[type=submit]', '**/workspaces');
+  await press(page, "main form button[type=submit]", "**/workspaces/new");
 }
 
 const ada = await person();
 await signUp(ada, 'Ada');
+await look(ada, 'workspace-new');
+await ada.goto(`${base}/workspaces`);
 await look(ada, 'workspaces-empty');
 await press(ada, 'main a[href="/workspaces/new"]', '**/workspaces/new');
-await look(ada, 'workspace-new');
 await type(ada, 'input[name=name]', 'Walkers');
 await type(ada, 'input[name=slug]', slug);
 await press(ada, 'main form button[type=submit]', `**/w/${slug}/**`);
 await look(ada, 'projects');
 
-await ada.goto(`${base}/w/${slug}/projects/new`);
+await press(ada, `main a[href="/w/${slug}/projects/new"]`, '**/projects/new');
 await look(ada, 'project-new');
 await type(ada, 'input[name=name]', 'Boots');
 await type(ada, 'input[name=key]', 'BOOT');
@@ -113,7 +117,7 @@ await press(ada, 'main form button[type=submit]', `**/w/${slug}/projects/proj_*`
 const project = ada.url();
 await look(ada, 'issues-empty');
 
-await ada.goto(`${project}/issues/new`);
+await press(ada, 'main a[href$="/issues/new"]', '**/issues/new');
 await look(ada, 'issue-new');
 await type(ada, 'input[name=title]', 'The left one squeaks <script>alert(1)</script>');
 await press(ada, 'main form button[type=submit]', `**/w/${slug}/**`);

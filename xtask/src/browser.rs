@@ -40,7 +40,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
         product.build().await?;
         let logins = database(server.options(), framework).await?;
         let running = product.start(&logins, None).await?;
-        let walked = tools.walk(&running.url, framework, options.fault).await?;
+        let walked = tools.walk(&running.url, framework, &options).await?;
         drop(running);
         outcome = match walked {
             Ok(figures) => judge(outcome, framework, &figures),
@@ -95,11 +95,12 @@ impl Tools {
     }
 
     /// The walk's figures, or why it did not reach its end.
-    async fn walk(&self, url: &str, framework: &str, fault: Option<&str>) -> Result<Result<Value, String>> {
+    async fn walk(&self, url: &str, framework: &str, options: &Options) -> Result<Result<Value, String>> {
         let shots = self.folder.join("shots").join(framework);
         std::fs::create_dir_all(&shots)?;
+        let form = if options.short { "short" } else { "full" };
         let mut command = cargo::child("node");
-        command.arg("walk.mjs").arg(url).arg(&self.chromium).arg(&shots).args(fault);
+        command.arg("walk.mjs").arg(url).arg(&self.chromium).arg(&shots).arg(form).args(options.fault);
         let output = command.current_dir(&self.folder).output().await.context("node cannot be started")?;
         let complaints = String::from_utf8_lossy(&output.stderr);
         eprint!("{complaints}");

@@ -58,7 +58,7 @@ pub(super) async fn replay(
         if let Some(difference) = expected.difference(&got) {
             note(difference, Some(answer.clone()));
         }
-        if let Some(leak) = leak(step, &answer, watch.foreign) {
+        if let Some(leak) = leak(step, &script.answers[number], &answer, watch.foreign) {
             note(format!("{leak} in the answer"), None);
         }
         if logged.contains(CANARY) {
@@ -71,12 +71,13 @@ pub(super) async fn replay(
     Ok(findings)
 }
 
-/// What the answer shows of other tenants beyond an echo of the request.
-fn leak(step: &Step, answer: &Answer, foreign: &BTreeSet<Uuid>) -> Option<String> {
-    let asked = match &step.action {
-        Action::Send(ask) => ask.text(),
-        _ => String::new(),
-    };
+/// What the answer shows of other tenants beyond an echo: of the request, and of what the driving tenant has sent
+/// before. Where it was alone, nobody else can have told it.
+fn leak(step: &Step, alone: &Answer, answer: &Answer, foreign: &BTreeSet<Uuid>) -> Option<String> {
+    let mut asked = alone.whole();
+    if let Action::Send(ask) = &step.action {
+        asked.push_str(&ask.text());
+    }
     let whole = answer.whole();
     if whole.contains(CANARY) && !asked.contains(CANARY) {
         return Some("the canary of another tenant".to_owned());

@@ -25,11 +25,20 @@ pub(super) enum World {
     Impatient,
     /// Quotas that anybody exhausts.
     Tight,
+    /// Its clients leave in the middle of a request: when that counts against a quota is up to the server.
+    Deserted,
 }
 
 impl World {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Path, Self::Header, Self::Subdomain, Self::Proxied, Self::Impatient, Self::Tight];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Path,
+        Self::Header,
+        Self::Subdomain,
+        Self::Proxied,
+        Self::Impatient,
+        Self::Tight,
+        Self::Deserted,
+    ];
 
     /// The configuration; `base` holds the clock and the randomness that all worlds of a host share.
     pub(super) fn config(self, base: &Config) -> Config {
@@ -63,6 +72,7 @@ impl World {
                 http.timeouts.body = Duration::from_millis(500);
             }
             Self::Tight => http.quotas = quotas(2),
+            Self::Deserted => {}
         }
         config
     }

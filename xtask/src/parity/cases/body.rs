@@ -301,12 +301,22 @@ fn slow() -> Vec<Case> {
             .hear()
             .refused_by(BOTH),
         case("client that says nothing").world(world).pause(10).send("").hear().refused_by(BOTH),
-        case("half a body and gone").begin(start("20")).send(&NOTE[..7]).leave().runs(0),
+        case("half a body and gone")
+            .world(World::Deserted)
+            .begin(start("20"))
+            .send(&NOTE[..7])
+            .leave()
+            .runs(0),
         case("half a chunk and gone")
+            .world(World::Deserted)
             .begin(take("").header("transfer-encoding", "chunked").framed_by_hand())
             .send("14\r\n{\"te")
             .leave()
             .runs(0),
-        case("half a head and gone").send("POST /api/v1/take HTTP/1.1\r\nho").leave().runs(0),
+        case("half a head and gone")
+            .world(World::Deserted)
+            .send("POST /api/v1/take HTTP/1.1\r\nho")
+            .leave()
+            .runs(0),
     ]
 }
