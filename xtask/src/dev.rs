@@ -11,6 +11,7 @@ use kernel_core::{Config, Db, DbConfig, RoleNames};
 use tracker::{Settings, seed};
 
 pub(crate) use self::product::Product;
+use crate::outcome::Stopwatch;
 use crate::postgres;
 
 /// The database, and what the names of its roles start with: a server that is named may hold other products' too.
@@ -94,20 +95,6 @@ async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::
         });
     }
     Ok((server, logins))
-}
-
-/// Tells on standard error what has been done and how long it took.
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    fn done(&mut self, what: &str) {
-        eprintln!("  {what} ({:.1} s)", self.0.elapsed().as_secs_f32());
-        self.0 = Instant::now();
-    }
 }
 
 fn announce(url: &str, logins: &Logins, took: Duration) {

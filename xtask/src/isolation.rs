@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Stopwatch};
 use crate::prove::Options;
 
 use self::host::Framework;
@@ -89,6 +89,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
     }
     let plant = Plant::of(options.fault);
     let server = Arc::new(options.postgres().await?);
+    let mut clock = Stopwatch::start();
     let stage = match Stage::build(&server, plant).await {
         Ok(stage) => stage,
         // A list of masks that hides too much ends the proof before it begins.
@@ -97,26 +98,33 @@ pub async fn run(options: Options) -> Result<Outcome> {
         }
         Err(error) => return Err(error),
     };
-    let frameworks: &[Framework] =
-        if options.short { &[Framework::Axum] } else { &[Framework::Axum, Framework::Actix] };
+    clock.done("the worlds are built");
+    let frameworks: &[Framework] = if options.short { &[] } else { &[Framework::Axum, Framework::Actix] };
     match plant {
-        Plant::NoWhere | Plant::PolicyTrue => return Ok(layers::run(&stage).await?.figures),
+        Plant::NoWhere | Plant::PolicyTrue => return Ok(layers::run(&stage, true).await?.figures),
         Plant::RouteWithoutOwnCase | Plant::SharedCursor => return worlds::run(&stage, &[]).await,
         Plant::Survivor => {
-            let layers = layers::run(&stage).await?;
+            let layers = layers::run(&stage, true).await?;
             return mutants::run(&stage, &layers.seen, true).await;
         }
         Plant::None | Plant::MaskEverything => {}
     }
     let worlds = worlds::run(&stage, frameworks).await?;
-    let layers = layers::run(&stage).await?;
+    clock.done("two worlds");
+    let layers = layers::run(&stage, options.short).await?;
+    clock.done("layers");
     let mutants = mutants::run(&stage, &layers.seen, options.short).await?;
-    let all = worlds.join(layers.figures).join(mutants);
-    let all = all.join(roles::run(&options).await?).join(pooler::run(&options).await?);
+    clock.done("mutants");
+    let all = worlds.join(layers.figures).join(mutants).join(roles::run(&options).await?);
+    clock.done("roles");
+    let all = all.join(pooler::run(&options).await?);
+    clock.done("pooler");
     if options.short {
         return Ok(all);
     }
-    Ok(all.join(types::run(&options).await?))
+    let all = all.join(types::run(&options).await?);
+    clock.done("types");
+    Ok(all)
 }
 
 /// Prints what a part has to say, each line with its name.

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Named figures, and the goals among them that were missed.
 #[derive(Clone, Debug, Default)]
@@ -72,5 +73,20 @@ impl Display for Line<'_> {
             write!(f, " {key}={value}")?;
         }
         Ok(())
+    }
+}
+
+/// Tells on standard error what has been done and how long it took.
+#[derive(Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn done(&mut self, what: &str) {
+        eprintln!("  {what} ({:.1} s)", self.0.elapsed().as_secs_f32());
+        self.0 = Instant::now();
     }
 }

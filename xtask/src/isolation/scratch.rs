@@ -17,13 +17,14 @@ pub(super) struct Scratch {
     logins: Logins,
     plan: MigrationPlan,
     server: Arc<Postgres>,
+    is_gone: bool,
 }
 
 impl Scratch {
     /// A database with the schema of `plan` and no rows.
     pub(super) async fn create(server: &Arc<Postgres>, plan: &MigrationPlan) -> Result<Self> {
         let logins = Logins::new(server.options(), &fresh_name(), &product::roles());
-        let scratch = Self { logins, plan: plan.clone(), server: server.clone() };
+        let scratch = Self { logins, plan: plan.clone(), server: server.clone(), is_gone: false };
         scratch.logins.prepare(plan).await.context("preparing a database")?;
         Ok(scratch)
     }
@@ -35,7 +36,7 @@ impl Scratch {
         let statement = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{}\"", self.logins.database());
         admin.execute(AssertSqlSafe(statement)).await.context("copying a database")?;
         let logins = Logins::new(self.server.options(), &name, &product::roles());
-        let copy = Self { logins, plan: self.plan.clone(), server: self.server.clone() };
+        let copy = Self { logins, plan: self.plan.clone(), server: self.server.clone(), is_gone: false };
         // Grants on the database itself are not copied with it.
         let mut inside = copy.admin().await?;
         inside.execute(AssertSqlSafe(self.plan.bootstrap(&name))).await?;
@@ -54,6 +55,19 @@ impl Scratch {
         PgConnection::connect(&self.logins.admin()).await.context("connecting as superuser")
     }
 
+    /// Drops the database. Where several trials share a thread this is the way: to be dropped with the value blocks the
+    /// thread, and the server waits until a connection that another trial is opening has proved who it is.
+    pub(super) async fn remove(mut self) -> Result<()> {
+        self.is_gone = true;
+        let mut admin = self.server.options().clone().database("postgres").connect().await?;
+        admin.execute(AssertSqlSafe(self.farewell())).await.context("dropping a database")?;
+        Ok(admin.close().await?)
+    }
+
+    fn farewell(&self) -> String {
+        format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.logins.database())
+    }
+
     /// Runs statements as superuser.
     pub(super) async fn execute(&self, sql: impl Into<String>) -> Result<()> {
         let mut admin = self.admin().await?;
@@ -70,8 +84,11 @@ fn fresh_name() -> String {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.is_gone {
+            return;
+        }
         let options = self.server.options().clone().database("postgres");
-        let statement = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.logins.database());
+        let statement = self.farewell();
         // The runtime may be ending, so the farewell brings its own.
         let farewell = std::thread::spawn(move || -> std::io::Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

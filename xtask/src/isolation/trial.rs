@@ -54,6 +54,7 @@ pub(super) async fn run(stage: &Stage, weakening: &Weakening, first_only: bool) 
     }
     let (seen, unparsed) = (proxy.statements(), proxy.unparsed());
     world.close().await;
+    place.remove().await?;
     Ok(Noticed { findings, seen, unparsed })
 }
 
@@ -61,13 +62,15 @@ pub(super) async fn run(stage: &Stage, weakening: &Weakening, first_only: bool) 
 pub(super) async fn boot_refuses(stage: &Stage, statements: &[String]) -> Result<Option<String>> {
     let place = stage.alone.copy().await?;
     place.execute(statements.join(";\n")).await?;
-    match World::open(&place, Party::Driver, stage.plant, None).await {
+    let refused = match World::open(&place, Party::Driver, stage.plant, None).await {
         Ok(world) => {
             world.close().await;
-            Ok(None)
+            None
         }
-        Err(problems) => Ok(Some(problems.to_string().replace('\n', " "))),
-    }
+        Err(problems) => Some(problems.to_string().replace('\n', " ")),
+    };
+    place.remove().await?;
+    Ok(refused)
 }
 
 /// Switches row-level security off everywhere.

@@ -183,8 +183,9 @@ pub(crate) async fn delete_of_project(
     let done = sqlx::query(
         r"
         DELETE FROM tracker.issue
-        WHERE workspace_id = $1
-            AND id IN (SELECT id FROM tracker.issue WHERE workspace_id = $1 AND project_id = $2 LIMIT $3)
+        WHERE (workspace_id, id) IN (
+            SELECT workspace_id, id FROM tracker.issue WHERE workspace_id = $1 AND project_id = $2 LIMIT $3
+        )
         ",
     )
     .bind(workspace)
