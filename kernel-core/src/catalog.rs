@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use crate::db::RoleNames;
 use crate::secure;
 use crate::store::catalog as facts;
-use crate::table::{Caller, Function, Scope, Table};
+use crate::table::{Caller, Function, Rights, Scope, Table};
 
 /// A difference between the database and what was declared, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,12 +179,15 @@ impl Plan<'_> {
                 continue;
             }
             let known = [app, worker, operator, resolver, search].contains(&&row.grantee);
-            let usual = ["SELECT", "INSERT", "UPDATE", "DELETE"].contains(&row.privilege.as_str());
-            let append_only = self.tables.iter().any(|table| {
-                table.is_append_only() && table.schema() == row.schema && table.name() == row.relation
-            });
-            let excess = append_only && ["UPDATE", "DELETE"].contains(&row.privilege.as_str());
-            if !known || !usual || excess || row.relation == "migration" {
+            let is_login = [app, worker, operator].contains(&&row.grantee);
+            let declared = self
+                .tables
+                .iter()
+                .find(|table| table.schema() == row.schema && table.name() == row.relation)
+                .map(Table::rights)
+                .filter(|_| is_login);
+            let usual = declared.unwrap_or(Rights::All).privileges().contains(&row.privilege.as_str());
+            if !known || !usual || row.relation == "migration" {
                 findings.add(object, format!("{} may {}", row.grantee, row.privilege), "REVOKE it");
             }
         }

@@ -78,6 +78,7 @@ pub(crate) fn is_retryable(error: &sqlx::Error) -> bool {
 impl Fault for DbError {
     fn kind(&self) -> ErrorKind {
         match self {
+            Self::NotStaff => ErrorKind::Forbidden,
             Self::Sql(error) => Fault::kind(error),
             _ => ErrorKind::Internal,
         }
@@ -85,6 +86,7 @@ impl Fault for DbError {
 
     fn code(&self) -> &'static str {
         match self {
+            Self::NotStaff => "forbidden",
             Self::Sql(error) => Fault::code(error),
             _ => "internal",
         }

@@ -67,6 +67,7 @@ fn core_pillar() -> Pillar {
             Table::tenant("kernel_core", "outbox")
                 .public(&["id", "seq", "name", "aggregate_id", "request_id", "created_at", "published_no"])
                 .private(&["payload"])
+                .append_only()
                 .queued(),
             Table::tenant("kernel_core", "idempotency_key")
                 .public(&["id", "scope_hash", "fingerprint", "status", "key_id", "created_at", "expires_at"])

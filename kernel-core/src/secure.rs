@@ -81,15 +81,18 @@ fn secure_schema(sql: &mut String, schema: &str, roles: &RoleNames) {
 fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
     let name = format!("\"{}\".\"{}\"", table.schema(), table.name());
     let RoleNames { app, worker, operator, owner, resolver, .. } = roles;
-    let rights = if table.is_append_only() { "SELECT, INSERT" } else { "SELECT, INSERT, UPDATE, DELETE" };
     let _ = writeln!(
         sql,
         "ALTER TABLE {name} OWNER TO \"{owner}\";\n\
          ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;\n\
          ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n\
-         REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\";\n\
-         GRANT {rights} ON TABLE {name} TO \"{app}\", \"{worker}\", \"{operator}\";"
+         REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\";"
     );
+    let rights = table.rights().privileges();
+    if !rights.is_empty() {
+        let rights = rights.join(", ");
+        let _ = writeln!(sql, "GRANT {rights} ON TABLE {name} TO \"{app}\", \"{worker}\", \"{operator}\";");
+    }
     match table.reach() {
         Reach::Own => {}
         Reach::Resolved => {

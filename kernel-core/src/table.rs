@@ -47,6 +47,27 @@ pub(crate) enum Reach {
     Queued,
 }
 
+/// What the logins may do with the rows that they see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    All,
+    /// Insert and read.
+    Append,
+    /// Nothing.
+    None,
+}
+
+impl Rights {
+    /// The privileges, as a grant lists them.
+    pub(crate) fn privileges(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+            Self::Append => &["SELECT", "INSERT"],
+            Self::None => &[],
+        }
+    }
+}
+
 /// A column with its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
@@ -71,7 +92,7 @@ pub struct Table {
     name: &'static str,
     scope: Scope,
     reach: Reach,
-    append_only: bool,
+    rights: Rights,
     partitioned: bool,
     columns: Vec<Column>,
     unique_across: Vec<&'static str>,
@@ -97,7 +118,7 @@ impl Table {
             name,
             scope,
             reach: Reach::Own,
-            append_only: false,
+            rights: Rights::All,
             partitioned: false,
             columns,
             unique_across: Vec::new(),
@@ -136,7 +157,14 @@ impl Table {
     /// Rows are inserted and read, never changed or deleted; the grants say so.
     #[must_use]
     pub fn append_only(mut self) -> Self {
-        self.append_only = true;
+        self.rights = Rights::Append;
+        self
+    }
+
+    /// No login may touch the rows; only the declared functions do.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        self.rights = Rights::None;
         self
     }
 
@@ -200,8 +228,8 @@ impl Table {
         self.unique_across.contains(&constraint)
     }
 
-    pub(crate) fn is_append_only(&self) -> bool {
-        self.append_only
+    pub(crate) fn rights(&self) -> Rights {
+        self.rights
     }
 
     pub(crate) fn is_partitioned(&self) -> bool {

@@ -46,7 +46,10 @@ impl From<Jobs> for Pillar {
                     ])
                     .private(&["payload", "unique_key"])
                     .queued(),
-                Table::global(SCHEMA, "relay").public(&["shard", "last_no", "updated_at"]).queued(),
+                Table::global(SCHEMA, "relay")
+                    .public(&["shard", "last_no", "updated_at"])
+                    .withheld()
+                    .queued(),
             ])
             .functions([
                 queue("claim(text[], integer[], uuid, integer, integer, timestamp with time zone)"),
