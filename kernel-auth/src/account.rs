@@ -72,11 +72,18 @@ fn key_of(email: &str) -> String {
 }
 
 impl Auth {
-    /// Makes an account, runs the `on_signup` hooks in the same transaction, and opens a session.
+    /// Makes an account, runs the `on_signup` hooks in the same transaction, and opens a session. The session of `before`,
+    /// the cookie that the browser came with, ends.
     ///
     /// # Errors
     /// [`Error::EmailTaken`], [`Error::Busy`], or what a hook says; nothing exists then.
-    pub async fn sign_up(&self, ctx: &Ctx, db: &Db, new: NewAccount) -> Result<Opened, kernel_core::Error> {
+    pub async fn sign_up(
+        &self,
+        ctx: &Ctx,
+        db: &Db,
+        new: NewAccount,
+        before: Option<&str>,
+    ) -> Result<Opened, kernel_core::Error> {
         let NewAccount { name, email, password } = new;
         // Before the transaction: a hash takes tens of milliseconds.
         let password_hash = self.passwords.hash(ctx, password).await?;
@@ -91,16 +98,22 @@ impl Auth {
             publish(tx, &SignedUp { user_id: id }).await?;
             hook::signed_up(tx, &SignUp { user: id, name: row.name.clone() }).await?;
             let account = Account { id, name: row.name, email: row.email, email_verified: false };
-            self.open_session(tx, account).await
+            self.open_session(tx, account, before).await
         })
         .await
     }
 
-    /// Opens a session for whoever knows the password.
+    /// Opens a session for whoever knows the password. The session of `before`, the cookie that the browser came with, ends.
     ///
     /// # Errors
     /// [`Error::CredentialsRefused`] for an unknown address and for a wrong password alike, [`Error::Busy`].
-    pub async fn log_in(&self, ctx: &Ctx, db: &Db, with: LogIn) -> Result<Opened, kernel_core::Error> {
+    pub async fn log_in(
+        &self,
+        ctx: &Ctx,
+        db: &Db,
+        with: LogIn,
+        before: Option<&str>,
+    ) -> Result<Opened, kernel_core::Error> {
         let email_key = key_of(&with.email);
         let reading = ctx.reading();
         let found = db
@@ -115,7 +128,7 @@ impl Auth {
         let account = found.ok_or(Error::CredentialsRefused)?.into_account();
         db.global(ctx, async |tx: &mut GlobalTx| {
             audit(tx, AuditEntry::new("auth.log_in").target("user", account.id)).await?;
-            self.open_session(tx, account).await
+            self.open_session(tx, account, before).await
         })
         .await
     }

@@ -35,7 +35,7 @@ pub struct Auth {
     pub(crate) passwords: Passwords,
 }
 
-/// An Argon2id hash with the same cost as every other, of 32 random bytes that were thrown away.
+/// An Argon2id hash with the same cost as every other, whose digest no password is known to have.
 const DECOY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$G6Z0ClqmqVJ7YmFjb2ZmZWUgYnJlYWsgbm93IQAAAAA";
 

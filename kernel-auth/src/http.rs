@@ -31,12 +31,12 @@ async fn sign_up(
     call: Call,
     Body(new): Body<NewAccount>,
 ) -> Result<WithCookie<Created<Session>>, Error> {
-    let opened = auth.sign_up(&call.ctx, &call.db, new).await?;
+    let opened = auth.sign_up(&call.ctx, &call.db, new, cookie_value(&call.head.headers, COOKIE)).await?;
     Ok(WithCookie(opened.cookie, Created(opened.session)))
 }
 
 async fn log_in(auth: Auth, call: Call, Body(with): Body<LogIn>) -> Result<WithCookie<Json<Session>>, Error> {
-    let opened = auth.log_in(&call.ctx, &call.db, with).await?;
+    let opened = auth.log_in(&call.ctx, &call.db, with, cookie_value(&call.head.headers, COOKIE)).await?;
     Ok(WithCookie(opened.cookie, Json(opened.session)))
 }
 

@@ -57,12 +57,16 @@ fn csrf_of(cookie: &str) -> String {
 }
 
 impl Auth {
-    /// Opens a session under a fresh token: whatever cookie the browser had before is worth nothing afterwards.
+    /// Opens a session under a fresh token; the cookie that the browser had before is worth nothing afterwards.
     pub(crate) async fn open_session(
         &self,
         tx: &mut GlobalTx,
         account: Account,
+        before: Option<&str>,
     ) -> Result<Opened, kernel_core::Error> {
+        if let Some(hash) = before.and_then(hash_of) {
+            store::session::delete(tx.conn(), &hash).await?;
+        }
         let ctx = tx.ctx().clone();
         let token: [u8; 32] = ctx.entropy().bytes();
         let ends_at = ctx.now() + self.settings.session_end;

@@ -64,7 +64,9 @@ impl Plan<'_> {
         self.columns(&facts::columns(conn, &schemas).await?, &mut findings);
         key::audit(self.tables, &facts::keys(conn, &schemas).await?, &mut findings);
         self.grants(&facts::grants(conn, &schemas).await?, &mut findings);
-        self.functions(&facts::functions(conn, &schemas).await?, &mut findings);
+        let RoleNames { migrate, owner, resolver, search, .. } = self.roles;
+        let powerful = [migrate, owner, resolver, search].map(String::as_str);
+        self.functions(&facts::functions(conn, &schemas, &powerful).await?, &mut findings);
         Ok(findings.0)
     }
 
@@ -179,14 +181,14 @@ impl Plan<'_> {
                 continue;
             }
             let known = [app, worker, operator, resolver, search].contains(&&row.grantee);
-            let is_login = [app, worker, operator].contains(&&row.grantee);
-            let declared = self
-                .tables
-                .iter()
-                .find(|table| table.schema() == row.schema && table.name() == row.relation)
-                .map(Table::rights)
-                .filter(|_| is_login);
-            let usual = declared.unwrap_or(Rights::All).privileges().contains(&row.privilege.as_str());
+            let table =
+                self.tables.iter().find(|table| table.schema() == row.schema && table.name() == row.relation);
+            let rights = match table {
+                Some(table) if row.grantee == *operator => table.rights_of_operator(),
+                Some(table) if [app, worker].contains(&&row.grantee) => table.rights(),
+                _ => Rights::All,
+            };
+            let usual = rights.privileges().contains(&row.privilege.as_str());
             if !known || !usual || row.relation == "migration" {
                 findings.add(object, format!("{} may {}", row.grantee, row.privilege), "REVOKE it");
             }
@@ -213,7 +215,11 @@ impl Plan<'_> {
                 findings.add(&object, "has another owner or other callers than declared", MIGRATE);
             }
             if !row.search_path {
-                findings.add(&object, "does not pin its search_path", "SET search_path = pg_catalog");
+                findings.add(
+                    &object,
+                    "does not pin its search_path",
+                    "SET search_path = pg_catalog, and nothing else",
+                );
             }
         }
         for function in self.functions {
@@ -234,10 +240,10 @@ impl Plan<'_> {
 }
 
 /// An expression or signature without what PostgreSQL changes when it prints one: spaces, parentheses, text casts,
-/// short type names, the name it gives to a sub-select's column.
+/// short type names.
 fn normal(expression: &str) -> String {
     let mut text = expression.to_lowercase().replace("timestamptz", "timestamp with time zone");
-    for noise in ["::text", "as \"nullif\"", "as nullif", "(", ")", "\"", " ", "\n"] {
+    for noise in ["::text", "(", ")", "\"", " ", "\n"] {
         text = text.replace(noise, "");
     }
     text

@@ -103,6 +103,8 @@ impl Fault for sqlx::Error {
             (_, Some("25006")) => ErrorKind::Forbidden,
             (_, Some("40001" | "40P01" | "55P03")) => ErrorKind::Conflict,
             (_, Some("57014")) => ErrorKind::Timeout,
+            // A text with U+0000, which PostgreSQL does not store.
+            (_, Some("22021" | "22P05")) => ErrorKind::Invalid,
             _ => ErrorKind::Internal,
         }
     }
@@ -111,6 +113,7 @@ impl Fault for sqlx::Error {
         match Fault::kind(self) {
             ErrorKind::Conflict => "contended",
             ErrorKind::Forbidden => "read_only",
+            ErrorKind::Invalid => "unusable_text",
             ErrorKind::Timeout => "timeout",
             ErrorKind::Unavailable => "unavailable",
             _ => "internal",

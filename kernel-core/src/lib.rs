@@ -57,7 +57,7 @@ fn core_pillar() -> Pillar {
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
         .tables([
-            Table::tenant("kernel_core", "tenant").public(&["created_at"]),
+            Table::tenant("kernel_core", "tenant").public(&["created_at"]).append_only(),
             Table::tenant("kernel_core", "audit_log")
                 .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])
                 .public(&["request_id", "created_at"])

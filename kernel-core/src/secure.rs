@@ -5,10 +5,13 @@
 use std::fmt::Write as _;
 
 use crate::db::RoleNames;
-use crate::table::{Caller, Function, Reach, Scope, Table};
+use crate::table::{Caller, Function, Reach, Rights, Scope, Table};
 
 /// The workspace that the transaction names; NULL where it names none, which matches no row.
-const WORKSPACE: &str = "(SELECT nullif(current_setting('app.workspace_id', true), '')::uuid)";
+///
+/// No sub-select around it: the planner makes one comparison per statement out of this and the statement's own
+/// `workspace_id = $1`, and a plan of its own for a sub-select would cost more than that, once per table.
+const WORKSPACE: &str = "nullif(current_setting('app.workspace_id', true), '')::uuid";
 const SYSTEM: &str = "'00000000-0000-0000-0000-000000000000'::uuid";
 
 /// A policy as the catalog should show it.
@@ -40,8 +43,12 @@ pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
         role: Some(role.clone()),
         using: "true".to_owned(),
     };
-    let mut policies =
-        vec![own, across("operator", "SELECT", &roles.operator), across("migrate", "ALL", &roles.migrate)];
+    // Staff see every workspace from the system's own; inside one that they have entered, that one only.
+    let operator = Policy {
+        using: format!("({WORKSPACE} = {SYSTEM})"),
+        ..across("operator", "SELECT", &roles.operator)
+    };
+    let mut policies = vec![own, operator, across("migrate", "ALL", &roles.migrate)];
     match table.reach() {
         Reach::Own => {}
         Reach::Resolved => policies.push(across("resolver", "SELECT", &roles.resolver)),
@@ -88,10 +95,12 @@ fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
          ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n\
          REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\";"
     );
-    let rights = table.rights().privileges();
-    if !rights.is_empty() {
-        let rights = rights.join(", ");
-        let _ = writeln!(sql, "GRANT {rights} ON TABLE {name} TO \"{app}\", \"{worker}\", \"{operator}\";");
+    let grants = [(table.rights(), vec![app, worker]), (table.rights_of_operator(), vec![operator])];
+    for (rights, logins) in grants.into_iter().filter(|(rights, _)| *rights != Rights::None) {
+        let rights = rights.privileges().join(", ");
+        for login in logins {
+            let _ = writeln!(sql, "GRANT {rights} ON TABLE {name} TO \"{login}\";");
+        }
     }
     match table.reach() {
         Reach::Own => {}
@@ -160,7 +169,8 @@ pub(crate) fn bootstrap(database: &str, roles: &RoleNames) -> String {
     }
     let _ = writeln!(
         sql,
-        "GRANT \"{owner}\", \"{resolver}\", \"{search}\" TO \"{migrate}\";\n\
+        "REVOKE TEMPORARY ON DATABASE \"{database}\" FROM PUBLIC;\n\
+         GRANT \"{owner}\", \"{resolver}\", \"{search}\" TO \"{migrate}\";\n\
          GRANT CONNECT, CREATE ON DATABASE \"{database}\" TO \"{migrate}\";\n\
          GRANT CONNECT ON DATABASE \"{database}\" TO \"{app}\", \"{worker}\", \"{operator}\";"
     );

@@ -53,6 +53,7 @@ pub(crate) enum Rights {
     All,
     /// Insert and read.
     Append,
+    Read,
     /// Nothing.
     None,
 }
@@ -63,6 +64,7 @@ impl Rights {
         match self {
             Self::All => &["SELECT", "INSERT", "UPDATE", "DELETE"],
             Self::Append => &["SELECT", "INSERT"],
+            Self::Read => &["SELECT"],
             Self::None => &[],
         }
     }
@@ -230,6 +232,14 @@ impl Table {
 
     pub(crate) fn rights(&self) -> Rights {
         self.rights
+    }
+
+    /// Staff write inside a workspace that they have entered, and never to what is the system's.
+    pub(crate) fn rights_of_operator(&self) -> Rights {
+        match (self.scope, self.rights) {
+            (Scope::Global, Rights::All | Rights::Append) => Rights::Read,
+            (_, rights) => rights,
+        }
     }
 
     pub(crate) fn is_partitioned(&self) -> bool {

@@ -84,16 +84,12 @@ impl Tenancy {
         .await
     }
 
-    /// The workspaces that a user belongs to, by name; at most 500.
+    /// The workspaces that the transaction's actor belongs to, by name; at most 500. None for anybody but a user.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn list_of(
-        &self,
-        tx: &mut impl Tx,
-        user: UserId,
-    ) -> Result<Vec<MyWorkspace>, kernel_core::Error> {
-        Ok(store::workspace::list_of(tx.conn(), user).await?)
+    pub async fn list_mine(&self, tx: &mut impl Tx) -> Result<Vec<MyWorkspace>, kernel_core::Error> {
+        Ok(store::workspace::list_mine(tx.conn()).await?)
     }
 
     /// The workspace of the transaction.

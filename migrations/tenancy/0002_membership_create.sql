@@ -28,8 +28,8 @@ BEGIN ATOMIC
     WHERE (w.slug = by_slug OR w.workspace_id = by_id) AND w.status <> 'deleting';
 END;
 
--- The workspaces that a user belongs to, by name.
-CREATE FUNCTION kernel_tenancy.workspaces_of(member uuid)
+-- The workspaces that the transaction's actor belongs to, by name. Nobody can ask it about somebody else.
+CREATE FUNCTION kernel_tenancy.my_workspaces()
 RETURNS TABLE (workspace_id uuid, slug text, name text, status text, role text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog
@@ -37,6 +37,6 @@ BEGIN ATOMIC
     SELECT w.workspace_id, w.slug, w.name, w.status, m.role
     FROM kernel_tenancy.membership AS m
     JOIN kernel_tenancy.workspace AS w ON w.workspace_id = m.workspace_id
-    WHERE m.user_id = member AND w.status <> 'deleting'
+    WHERE m.user_id = nullif(current_setting('app.actor_id', true), '')::uuid AND w.status <> 'deleting'
     ORDER BY w.name, w.slug;
 END;

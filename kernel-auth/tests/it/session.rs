@@ -29,6 +29,18 @@ async fn each_log_in_has_a_token_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_log_in_ends_the_session_that_the_browser_came_with() {
+    let kernel = kernel().await;
+    let mut client = Client::new(&kernel.app);
+    sign_up(&mut client, "ada@example.com").await;
+    let mut stolen = client.clone();
+    assert_eq!(stolen.get(ME).await.status, 200);
+    log_in(&mut client, "ada@example.com", "correct horse battery").await;
+    assert_eq!(client.get(ME).await.status, 200);
+    assert_eq!(stolen.get(ME).await.status, 401);
+}
+
+#[tokio::test]
 async fn a_session_slides_with_use_and_ends_all_the_same() {
     let kernel = kernel().await;
     let mut client = Client::new(&kernel.app);

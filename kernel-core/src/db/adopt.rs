@@ -1,6 +1,6 @@
 //! Working inside a transaction that the host opened.
 
-use sqlx::{Postgres, Transaction};
+use sqlx::{Executor, Postgres, Transaction};
 
 use super::begin::Open;
 use super::{Db, DbError, TenantTx, Tx, unsafe_host};
@@ -10,7 +10,8 @@ use crate::workspace::Workspace;
 
 impl Db {
     /// Takes over the host's own sqlx transaction for work in a workspace, so that the host's rows and the kernel's
-    /// commit together. [`TenantTx::release`] gives it back; dropping it rolls the host's work back too.
+    /// commit together. [`TenantTx::release`] gives it back; dropping it rolls the host's work back too. Where `ctx` may
+    /// only read, the transaction is read-only from then on, the host's own part included.
     ///
     /// # Errors
     /// [`DbError::UnsafeLogin`] when the host's login would see every tenant (a superuser, BYPASSRLS, an owner).
@@ -21,6 +22,9 @@ impl Db {
         workspace: &Workspace,
     ) -> Result<TenantTx, DbError> {
         unsafe_host(&mut host, self.roles()).await?;
+        if ctx.read_only() {
+            host.execute("SET TRANSACTION READ ONLY").await?;
+        }
         store::setting::adopt(&mut host, workspace.id(), ctx.actor().id()).await?;
         let open = Open {
             tx: host,
@@ -28,8 +32,8 @@ impl Db {
             read_only: false,
             after_commit: Vec::new(),
             hooks: self.hooks.clone(),
+            marks: Vec::new(),
             abandoned: false,
-            depth: 0,
         };
         Ok(TenantTx::new(open, ctx.clone(), workspace.id()))
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +33,12 @@ const FORGET: &str = "DO $$ DECLARE statement text; BEGIN \
      FOR statement IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE name LIKE 'sqlx\\_s\\_%' LOOP \
      EXECUTE format('DEALLOCATE %I', statement); END LOOP; END $$; ";
 
+/// COMMIT of a transaction in which a statement failed is a silent ROLLBACK. The first of these is refused there, and
+/// brings the errors of deferred constraints forward. The others see that nothing of this workspace stays on the
+/// connection for whoever has it next: a cursor that outlives its transaction, a setting made for the whole session.
+const BEFORE_COMMIT: &str =
+    "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET app.workspace_id; RESET app.actor_id";
+
 impl Opening {
     /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
     /// formatted here and nowhere else, out of UUIDs and integers only.
@@ -55,9 +62,10 @@ pub(crate) struct Open {
     pub(super) read_only: bool,
     pub(super) after_commit: Vec<AfterCommit>,
     pub(super) hooks: Arc<Hooks>,
+    /// How much work each open piece found there: what it has added is dropped when it is undone.
+    pub(super) marks: Vec<usize>,
     /// True while a nested piece runs: if its future is dropped there, this stays true and bars the commit.
     pub(super) abandoned: bool,
-    pub(super) depth: u32,
 }
 
 pub(super) type AfterCommit = Box<dyn FnOnce() + Send>;
@@ -79,14 +87,18 @@ impl Open {
         }
         to_completion(async move {
             let Self { mut tx, read_only, after_commit, .. } = self;
-            if !read_only {
-                // COMMIT of a transaction in which a statement failed is a silent ROLLBACK. This statement is
-                // refused there, and brings the errors of deferred constraints forward.
-                tx.execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
+            if read_only {
+                // There is nothing to keep, and what a handler has set for the session or declared goes with it.
+                tx.rollback().await?;
+            } else {
+                tx.execute(BEFORE_COMMIT).await?;
+                tx.commit().await?;
             }
-            tx.commit().await?;
             for work in after_commit {
-                work();
+                // It is too late to answer with an error: what was to be done is done.
+                if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                    tracing::error!("work for after the commit panicked");
+                }
             }
             Ok(())
         })
@@ -105,19 +117,22 @@ impl Open {
 
     /// Marks a piece of work inside the transaction: `Err` undoes only the piece.
     pub(super) async fn savepoint(&mut self) -> Result<(), DbError> {
-        self.depth += 1;
+        self.marks.push(self.after_commit.len());
         self.abandoned = true;
-        let statement = format!("SAVEPOINT kernel_{}", self.depth);
+        let statement = format!("SAVEPOINT kernel_{}", self.marks.len());
         self.tx.execute(AssertSqlSafe(statement)).await?;
         Ok(())
     }
 
     pub(super) async fn end_savepoint(&mut self, keep: bool) -> Result<(), DbError> {
         let verb = if keep { "RELEASE SAVEPOINT" } else { "ROLLBACK TO SAVEPOINT" };
-        let statement = format!("{verb} kernel_{}", self.depth);
+        let statement = format!("{verb} kernel_{}", self.marks.len());
         self.tx.execute(AssertSqlSafe(statement)).await?;
-        self.depth -= 1;
-        self.abandoned = self.depth > 0;
+        let mark = self.marks.pop().unwrap_or_default();
+        if !keep {
+            self.after_commit.truncate(mark);
+        }
+        self.abandoned = !self.marks.is_empty();
         Ok(())
     }
 }
@@ -140,7 +155,7 @@ pub(super) async fn open(
         }
     })
     .await?;
-    Ok(Open { tx, read_only, after_commit: Vec::new(), hooks, abandoned: false, depth: 0 })
+    Ok(Open { tx, read_only, after_commit: Vec::new(), hooks, marks: Vec::new(), abandoned: false })
 }
 
 /// Work in no workspace. Behind a pooler it needs a transaction all the same: the driver prepares a statement and runs it

@@ -71,6 +71,8 @@ pub(crate) async fn unsafe_login(
     let powers = powers(conn, roles, login).await?;
     let reason = if let Some(reason) = powers.unsafe_reason() {
         reason
+    } else if powers.temporary {
+        "may make temporary tables, whose rows the next transaction sees: REVOKE TEMPORARY ON DATABASE … FROM PUBLIC"
     } else if !powers.own {
         "has not the rights of the role that its place in the configuration is for"
     } else {

@@ -6,7 +6,6 @@ use sqlx::PgConnection;
 
 use super::begin::Open;
 use super::{Db, DbError, Settle, TenantTx, Tx, sealed::Sealed, settle};
-use crate::actor::Actor;
 use crate::audit::{AuditEntry, audit};
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
@@ -33,7 +32,8 @@ impl Reason {
     }
 }
 
-/// A transaction under the operator login: reads every workspace, writes only inside one it has entered.
+/// A transaction under the operator login: reads every workspace and the system's tables, and writes only inside a
+/// workspace that it has entered, of which alone it then sees the rows.
 #[derive(Debug)]
 pub struct OperatorTx {
     open: Option<Open>,
@@ -45,15 +45,15 @@ impl Db {
     /// log before `work` starts, so no failure or cancellation hides it.
     ///
     /// # Errors
-    /// [`DbError::NotStaff`] for any other actor than staff and the system itself; [`DbError::NoLogin`] when the process
-    /// has no operator login; what `work` returns.
+    /// [`DbError::NotStaff`] unless the context is one of staff or of [`App::system`](crate::App::system); a job's is
+    /// neither. [`DbError::NoLogin`] when the process has no operator login; what `work` returns.
     pub async fn operator<T, E: From<DbError>>(
         &self,
         ctx: &Ctx,
         reason: &Reason,
         work: impl AsyncFnOnce(&mut OperatorTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        if !matches!(ctx.actor(), Actor::Staff { .. } | Actor::System { .. }) {
+        if !ctx.is_operator() {
             return Err(DbError::NotStaff.into());
         }
         let pool = self.shared.placements[0].operator.as_ref().ok_or(DbError::NoLogin("operator"))?;

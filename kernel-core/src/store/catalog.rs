@@ -32,7 +32,14 @@ pub(crate) async fn relations(
                coalesce('security_invoker=true' = ANY (c.reloptions), false) AS security_invoker
         FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'v', 'm')
+        WHERE (n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'v', 'm'))
+           OR (c.relkind IN ('v', 'm') AND EXISTS (
+                  SELECT FROM pg_rewrite AS w
+                  JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                      AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid
+                  JOIN pg_class AS t ON t.oid = d.refobjid
+                  JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
+                  WHERE w.ev_class = c.oid AND tn.nspname = ANY ($1)))
         ORDER BY 1, 2
         ",
     )
@@ -117,7 +124,7 @@ pub(crate) struct KeyRow {
     pub(crate) schema: String,
     pub(crate) table: String,
     pub(crate) name: String,
-    /// `p` primary key, `u` unique index or constraint, `f` foreign key.
+    /// `p` primary key, `u` unique index, unique or exclusion constraint, `f` foreign key.
     pub(crate) kind: String,
     pub(crate) columns: Vec<String>,
     pub(crate) target_schema: Option<String>,
@@ -145,7 +152,7 @@ pub(crate) async fn keys(conn: &mut PgConnection, schemas: &[&str]) -> Result<Ve
         JOIN pg_class c ON c.oid = i.indrelid
         JOIN pg_class ic ON ic.oid = i.indexrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = ANY ($1) AND i.indisunique AND NOT c.relispartition
+        WHERE n.nspname = ANY ($1) AND (i.indisunique OR i.indisexclusion) AND NOT c.relispartition
         UNION ALL
         SELECT n.nspname::text, c.relname::text, f.conname::text, 'f',
                ARRAY(SELECT a.attname::text FROM unnest(f.conkey) WITH ORDINALITY AS k (attnum, position)
@@ -176,7 +183,7 @@ pub(crate) struct GrantRow {
     pub(crate) privilege: String,
 }
 
-/// Grants on tables to anyone but their owner.
+/// Grants on tables, and on single columns, to anyone but their owner. One on a column names it after the privilege.
 pub(crate) async fn grants(conn: &mut PgConnection, schemas: &[&str]) -> Result<Vec<GrantRow>, sqlx::Error> {
     sqlx::query_as(
         r"
@@ -189,6 +196,15 @@ pub(crate) async fn grants(conn: &mut PgConnection, schemas: &[&str]) -> Result<
         JOIN pg_namespace n ON n.oid = c.relnamespace
         CROSS JOIN LATERAL aclexplode(c.relacl) AS g
         WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'v', 'm') AND g.grantee <> c.relowner
+        UNION ALL
+        SELECT n.nspname::text, c.relname::text, c.relispartition,
+               CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END,
+               format('%s (%I)', g.privilege_type, a.attname)
+        FROM pg_attribute a
+        JOIN pg_class c ON c.oid = a.attrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL aclexplode(a.attacl) AS g
+        WHERE n.nspname = ANY ($1) AND g.grantee <> c.relowner
         ORDER BY 1, 2, 4, 5
         ",
     )
@@ -208,9 +224,11 @@ pub(crate) struct FunctionRow {
     pub(crate) callers: Vec<String>,
 }
 
+/// The functions of the schemas, and wherever they are those that run as one of the `powerful` roles.
 pub(crate) async fn functions(
     conn: &mut PgConnection,
     schemas: &[&str],
+    powerful: &[&str],
 ) -> Result<Vec<FunctionRow>, sqlx::Error> {
     sqlx::query_as(
         r"
@@ -219,17 +237,18 @@ pub(crate) async fn functions(
                    SELECT format_type(t, NULL) FROM unnest(p.proargtypes::oid[]) AS t), ',') || ')' AS signature,
                p.prosecdef AS definer,
                pg_get_userbyid(p.proowner)::text AS owner,
-               coalesce(p.proconfig::text LIKE '%search_path=%', false) AS search_path,
+               coalesce('search_path=pg_catalog' = ANY (p.proconfig), false) AS search_path,
                ARRAY(SELECT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END
                      FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS g
                      WHERE g.grantee <> p.proowner ORDER BY 1) AS callers
         FROM pg_proc p
         JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = ANY ($1)
+        WHERE n.nspname = ANY ($1) OR (p.prosecdef AND pg_get_userbyid(p.proowner) = ANY ($2))
         ORDER BY 1, 2
         ",
     )
     .bind(schemas)
+    .bind(powerful)
     .fetch_all(conn)
     .await
 }

@@ -16,6 +16,8 @@ pub(crate) struct Powers {
     pub(crate) past_policies: bool,
     /// A member of another login's role.
     pub(crate) other: bool,
+    /// May make temporary tables, which outlive a transaction and know no policies.
+    pub(crate) temporary: bool,
     /// Has the rights of its own role.
     pub(crate) own: bool,
 }
@@ -44,6 +46,7 @@ pub(crate) async fn powers(
                bool_or(r.rolname IN ('pg_execute_server_program', 'pg_read_all_data', 'pg_read_server_files',
                                      'pg_write_all_data', 'pg_write_server_files')) AS past_policies,
                bool_or(r.rolname = ANY ($2)) AS other,
+               has_database_privilege(current_user, current_database(), 'TEMPORARY') AS temporary,
                bool_or(r.rolname = $3 AND pg_has_role(current_user, r.oid, 'USAGE')) AS own
         FROM pg_roles r
         WHERE pg_has_role(current_user, r.oid, 'MEMBER')

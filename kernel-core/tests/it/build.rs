@@ -57,6 +57,20 @@ async fn every_difference_from_the_declared_schema_is_found() {
             "ALTER TABLE shop.item ADD CONSTRAINT up FOREIGN KEY (workspace_id) REFERENCES kernel_core.tenant",
             "leaves the schema",
         ),
+        (
+            "ALTER TABLE shop.item ADD CONSTRAINT lone EXCLUDE USING btree (name WITH =)",
+            "unique key lone does not lead",
+        ),
+        ("GRANT UPDATE (action) ON kernel_core.audit_log TO kernel_test_app", "kernel_test_app may UPDATE (action)"),
+        (
+            "CREATE VIEW public.report AS SELECT i.name FROM shop.item AS i",
+            "public.report: a view runs as its owner",
+        ),
+        (
+            "CREATE FUNCTION public.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM shop.item';
+             ALTER FUNCTION public.peek() OWNER TO kernel_test_migrate",
+            "public.peek(): a SECURITY DEFINER function that no pillar declares",
+        ),
         ("CREATE TABLE shop.loose (id int)", "shop.loose: no pillar declares it"),
         ("CREATE VIEW shop.all_items AS SELECT * FROM shop.item", "a view runs as its owner"),
         ("CREATE MATERIALIZED VIEW shop.copy AS SELECT * FROM shop.item", "a materialised view"),

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use kernel_core::testkit::TestKernel;
-use kernel_core::{AuditEntry, Ctx, DbError, GlobalTx, OperatorTx, Reason, TenantTx, Tx, WorkspaceId, audit};
+use kernel_core::{
+    AuditEntry, Ctx, Db, DbConfig, DbError, ErrorKind, GlobalTx, OperatorTx, Reason, TenantTx, Tx,
+    WorkspaceId, audit,
+};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::shop;
@@ -225,6 +228,114 @@ async fn staff_work_is_in_the_audit_log_even_when_it_fails() {
         .db()
         .operator(&user, &reason, async |tx: &mut OperatorTx| shop::names(tx).await.map_err(DbError::from));
     assert!(matches!(refused.await, Err(DbError::NotStaff)));
+}
+
+#[tokio::test]
+async fn staff_inside_a_workspace_see_that_one_only_and_change_nothing_of_the_systems() {
+    let (kernel, ctx, one, _) = two_shops().await;
+    let reason = Reason::new("looking into ticket 4711").unwrap();
+    let seen = kernel.app.db().operator(&ctx, &reason, async |tx: &mut OperatorTx| {
+        let inside =
+            tx.enter(one.id(), async |tx: &mut TenantTx| Ok::<_, DbError>(shop::names(tx).await?)).await?;
+        Ok::<_, DbError>((inside, shop::names(tx).await?))
+    });
+    let (inside, outside) = seen.await.unwrap();
+    assert_eq!((inside, outside), (vec!["bread".to_owned()], vec!["bread".to_owned(), "cheese".to_owned()]));
+}
+
+#[tokio::test]
+async fn nothing_of_a_workspace_stays_on_the_connection() {
+    let (kernel, ctx, one, other) = two_shops().await;
+    let url = DbConfig { max_connections: 1, ..kernel.database.logins().config() };
+    let db = Db::new(&url).unwrap();
+    for reading in [false, true] {
+        let ctx = if reading { ctx.reading() } else { ctx.clone() };
+        let left = db.tenant(&ctx, &one, async |tx: &mut TenantTx| {
+            let session = format!("SELECT set_config('app.workspace_id', '{}', false)", one.id().uuid());
+            tx.conn().execute(sqlx::AssertSqlSafe(session)).await?;
+            tx.conn().execute("DECLARE kept CURSOR WITH HOLD FOR SELECT name FROM shop.item").await?;
+            Ok::<_, DbError>(())
+        });
+        left.await.unwrap();
+        let without = db.lookup(async |conn: &mut PgConnection| {
+            Ok::<_, DbError>(
+                sqlx::query_scalar::<_, String>("SELECT name FROM shop.item").fetch_all(conn).await?,
+            )
+        });
+        assert!(without.await.unwrap().is_empty(), "reading: {reading}");
+        let fetched = db.tenant(&ctx, &other, async |tx: &mut TenantTx| {
+            tx.conn().execute("FETCH ALL FROM kept").await.map_err(DbError::from)
+        });
+        let message = std::error::Error::source(&fetched.await.unwrap_err()).unwrap().to_string();
+        assert!(message.contains("does not exist"), "{message}");
+    }
+    let staged = db.tenant(&ctx, &one, async |tx: &mut TenantTx| {
+        let staging = "CREATE TEMPORARY TABLE staged AS SELECT name FROM shop.item";
+        tx.conn().execute(staging).await.map_err(DbError::from)
+    });
+    let message = std::error::Error::source(&staged.await.unwrap_err()).unwrap().to_string();
+    assert!(message.contains("permission denied"), "{message}");
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_workspace_stays_founded_whatever_is_swept() {
+    let (kernel, ctx, one, _) = two_shops().await;
+    let swept = kernel.app.db().tenant(&ctx, &one, async |tx: &mut TenantTx| {
+        tx.conn().execute("DELETE FROM kernel_core.tenant").await.map_err(DbError::from)
+    });
+    let message = std::error::Error::source(&swept.await.unwrap_err()).unwrap().to_string();
+    assert!(message.contains("permission denied"), "{message}");
+}
+
+#[tokio::test]
+async fn work_for_after_the_commit_is_done_for_what_was_kept_and_cannot_fail_the_rest() {
+    let (kernel, ctx, one, _) = two_shops().await;
+    let done = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let later = |what: &'static str| {
+        let done = done.clone();
+        move || done.lock().unwrap().push(what)
+    };
+    let kept = kernel.app.db().tenant(&ctx, &one, async |tx: &mut TenantTx| {
+        tx.after_commit(later("before"));
+        let undone = tx.nested(async |tx: &mut TenantTx| {
+            tx.after_commit(later("undone"));
+            Err::<(), _>(DbError::Abandoned)
+        });
+        assert!(undone.await.is_err());
+        tx.after_commit(|| panic!("on purpose"));
+        tx.after_commit(later("after"));
+        Ok::<_, DbError>(())
+    });
+    kept.await.unwrap();
+    let failed = kernel.app.db().tenant(&ctx, &one, async |tx: &mut TenantTx| {
+        tx.after_commit(later("rolled back"));
+        Err::<(), _>(DbError::Abandoned)
+    });
+    assert!(failed.await.is_err());
+    assert_eq!(*done.lock().unwrap(), ["before", "after"]);
+}
+
+#[tokio::test]
+async fn an_adopted_transaction_may_do_what_its_context_may() {
+    let (kernel, ctx, one, _) = two_shops().await;
+    let pool =
+        PgPool::connect(&kernel.database.logins().of(&kernel_core::testkit::roles().app)).await.unwrap();
+    let mut tx = kernel.app.db().adopt(pool.begin().await.unwrap(), &ctx.reading(), &one).await.unwrap();
+    assert_eq!(shop::names(&mut tx).await.unwrap(), ["bread"]);
+    let message = shop::insert(&mut tx, "butter").await.unwrap_err().to_string();
+    assert!(message.contains("read-only transaction"), "{message}");
+}
+
+#[tokio::test]
+async fn a_text_that_cannot_be_stored_is_the_senders_mistake() {
+    let (kernel, ctx, one, _) = two_shops().await;
+    let refused = kernel
+        .app
+        .db()
+        .tenant(&ctx, &one, async |tx: &mut TenantTx| shop::insert(tx, "a\0b").await.map_err(DbError::from));
+    let error = kernel_core::Error::from(refused.await.unwrap_err());
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "unusable_text"));
 }
 
 #[tokio::test]

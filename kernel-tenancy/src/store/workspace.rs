@@ -83,11 +83,10 @@ struct MyRow {
     role: String,
 }
 
-pub(crate) async fn list_of(conn: &mut PgConnection, user: UserId) -> Result<Vec<MyWorkspace>, sqlx::Error> {
+pub(crate) async fn list_mine(conn: &mut PgConnection) -> Result<Vec<MyWorkspace>, sqlx::Error> {
     let rows: Vec<MyRow> = sqlx::query_as(
-        "SELECT workspace_id, slug, name, status, role FROM kernel_tenancy.workspaces_of($1) LIMIT 500",
+        "SELECT workspace_id, slug, name, status, role FROM kernel_tenancy.my_workspaces() LIMIT 500",
     )
-    .bind(user)
     .fetch_all(conn)
     .await?;
     rows.into_iter()

@@ -119,7 +119,8 @@ async fn sign_up(tracker: Tracker, call: Call, form: Form<SignUpForm>) -> Result
     let outcome = match input {
         Ok(SignUpForm { name, email, password, next }) => {
             let new = NewAccount { name, email, password };
-            tracker.auth.sign_up(&call.ctx, &call.db, new).await.map(|opened| (opened, next))
+            let before = cookie_value(&call.head.headers, COOKIE);
+            tracker.auth.sign_up(&call.ctx, &call.db, new, before).await.map(|opened| (opened, next))
         }
         Err(error) => Err(error),
     };
@@ -132,7 +133,8 @@ async fn log_in(tracker: Tracker, call: Call, form: Form<LogInForm>) -> Result<S
     let outcome = match input {
         Ok(LogInForm { email, password, next }) => {
             let with = LogIn { email, password };
-            tracker.auth.log_in(&call.ctx, &call.db, with).await.map(|opened| (opened, next))
+            let before = cookie_value(&call.head.headers, COOKIE);
+            tracker.auth.log_in(&call.ctx, &call.db, with, before).await.map(|opened| (opened, next))
         }
         Err(error) => Err(error),
     };

@@ -140,10 +140,7 @@ impl Tracker {
         let mut frame = self.frame(tx, asked).await?;
         let ctx = tx.ctx().clone();
         let grant = ctx.grant().ok_or_else(Error::not_found)?;
-        let mine = match ctx.actor().user() {
-            Some(user) => self.tenancy.list_of(tx, user).await?,
-            None => Vec::new(),
-        };
+        let mine = self.tenancy.list_mine(tx).await?;
         let slug = grant.workspace().slug().to_owned();
         let here = mine.iter().find(|mine| mine.workspace.id == grant.workspace().id());
         frame.place = Some(Place {

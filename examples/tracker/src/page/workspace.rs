@@ -28,9 +28,8 @@ pub(super) fn routes(tracker: &Tracker) -> Vec<Route> {
 }
 
 async fn list(tracker: Tracker, tx: &mut GlobalTx, asked: Asked) -> Result<Html, Error> {
-    let user = tx.ctx().actor().user().ok_or_else(Error::unauthenticated)?;
     let frame = tracker.frame(tx, &asked).await?;
-    let mine = tracker.tenancy.list_of(tx, user).await?;
+    let mine = tracker.tenancy.list_mine(tx).await?;
     let items: Vec<_> = mine
         .into_iter()
         .map(|mine| {

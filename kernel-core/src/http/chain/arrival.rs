@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use http::header::{HOST, HeaderMap, USER_AGENT};
+use http::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::request::Parts;
 use ipnet::IpNet;
 use uuid::Uuid;
@@ -87,11 +87,11 @@ fn is_trusted(ip: IpAddr, proxies: &[IpNet]) -> bool {
 
 /// The rightmost hop that is no proxy of ours. What stands left of it was written by a stranger.
 fn client_ip(headers: &HeaderMap, peer: IpAddr, proxies: &[IpNet]) -> IpAddr {
-    let lines: Vec<_> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect();
     let mut client = peer;
-    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
-        let Some(ip) = hop_ip(hop.trim()) else { break };
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).take(HOPS_MAX) {
+        // Nobody can be named beyond a hop that cannot be read.
+        let Some(ip) = std::str::from_utf8(hop).ok().and_then(|hop| hop_ip(hop.trim())) else { break };
         client = ip;
         if !is_trusted(ip, proxies) {
             break;
@@ -150,7 +150,9 @@ mod tests {
     fn arrival(peer: &str, headers: &[(&str, &str)]) -> Arrival {
         let mut request = Request::builder().uri("/");
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            // `?` stands for a byte that is no text.
+            let bytes: Vec<u8> = value.bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+            request = request.header(*name, bytes);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let config = HttpConfig {
@@ -173,6 +175,9 @@ mod tests {
         assert_eq!(ip("10.0.0.1", &["1.1.1.1", "198.51.100.1, 10.0.0.2"]), "198.51.100.1");
         assert_eq!(ip("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
         assert_eq!(ip("10.0.0.1", &["1.1.1.1, garbage, 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(ip("10.0.0.1", &["x?, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(ip("10.0.0.1", &["1.1.1.1", "x?, 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(ip("10.0.0.1", &["1.1.1.1", "x?"]), "10.0.0.1");
         assert_eq!(ip("::ffff:10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
         assert_eq!(ip("fd00::1", &["[2001:db8::1]:443"]), "2001:db8::1");
     }

@@ -46,8 +46,12 @@ impl Gate<'_> {
             // A page that came over a plain connection may be anybody's.
             let own = own && (origin.starts_with("https://") || !self.arrival.https);
             let public = config.public_origin.as_deref() == Some(origin);
-            // An origin that may send the session was listed by the host; without a session any listed one may write.
-            let listed = config.cors.allows(origin) && (config.cors.credentials || proof == Proof::Nothing);
+            // An origin that may send the session was listed by the host; without a session any listed one may write,
+            // but not by a form: its answer would set cookies here, such as those of somebody else's session.
+            let listed = config.cors.allows(origin)
+                && (config.cors.credentials || proof == Proof::Nothing)
+                && !is_form(headers)
+                && single(headers, "sec-fetch-mode") != Some("navigate");
             return own || public || listed;
         }
         // Without Origin: an old browser, which cannot be told from a program, or a fetch from another site.

@@ -116,6 +116,11 @@ impl Gate<'_> {
         // Caught here too, so that its locks are gone before the caller hears of the panic and tries again.
         let outcome = AssertUnwindSafe(work).catch_unwind().await;
         match outcome.unwrap_or_else(|panic| Err(Error::internal(Panicked::from(panic)))) {
+            // A refusal in whatever form: a page that shows the form again, a response of the handler's own.
+            Ok(reply) if reply.status().is_some_and(|status| status.as_u16() >= 400) => {
+                tx.rollback().await;
+                Ok(reply)
+            }
             Ok(reply) => {
                 // Nobody hears of success before it is certain.
                 tx.commit().await?;

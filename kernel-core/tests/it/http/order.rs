@@ -37,6 +37,19 @@ async fn each_check_comes_before_the_next() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_a_handler_makes_itself_undoes_the_transaction_too() {
+    let shop = Shop::open().await;
+    for _ in 0..2 {
+        let refuse =
+            Ask::new("POST", "/api/v1/w/acme/refuse").by("alice").key("again").json(r#"{"name": "a"}"#);
+        let answer = shop.send(refuse).await;
+        assert_eq!((answer.status, answer.text.as_str()), (409, "not today"));
+        assert_eq!(answer.header("idempotent-replayed"), "", "nothing was stored");
+    }
+    assert!(shop.items().await.is_empty());
+}
+
+#[tokio::test]
 async fn every_response_carries_id_limits_and_protection() {
     let shop = Shop::open().await;
     for ask in [

@@ -132,6 +132,13 @@ async fn create(town: Shared, tx: &mut TenantTx, Body(new): Body<NewItem>) -> Re
     Ok(Created(Item { name: new.name, workspace_id: tx.workspace_id() }))
 }
 
+async fn refuse(_: Shared, tx: &mut TenantTx, Body(new): Body<NewItem>) -> Result<Reply, Error> {
+    crate::shop::insert(tx, &new.name).await.map_err(DbError::from)?;
+    let mut refusal = http::Response::new("not today".into());
+    *refusal.status_mut() = http::StatusCode::CONFLICT;
+    Ok(Reply::Full(refusal))
+}
+
 async fn list(_: Shared, tx: &mut TenantTx, list: Paged<Unfiltered>) -> Result<Items<String>, Error> {
     let after = list.page.after::<String>()?.unwrap_or_default();
     let statement = "SELECT name FROM shop.item WHERE name > $1 ORDER BY name LIMIT $2";
@@ -202,6 +209,7 @@ fn routes(town: &Shared) -> Vec<Route> {
         writer("/small", "shop.item.small").body_limit(16),
         writer("/verified", "shop.item.verified").verified(),
         writer("/export", "shop.item.export").feature(feature::EXPORT),
+        Route::tenant(Method::POST, "/refuse", "shop.item.refuse", WRITE, town.clone(), refuse),
         Route::tenant(get.clone(), "/items", "shop.item.list", READ, town.clone(), list),
         Route::tenant(get.clone(), "/items/{item}", "shop.item.show", READ, town.clone(), show),
         Route::tenant(get.clone(), "/sneak", "shop.item.sneak", READ, town.clone(), write_on_get),

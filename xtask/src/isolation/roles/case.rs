@@ -100,6 +100,7 @@ pub(super) fn all(roles: &RoleNames, queue: &[String], major: u32) -> Vec<Case> 
         ownership(slot, &mut cases);
         swapped(slot, roles, &mut cases);
         sound(slot, roles, &mut cases);
+        temporary(slot, &mut cases);
         if slot != Slot::Worker {
             queue_rights(slot, queue, &mut cases);
         }
@@ -191,6 +192,19 @@ fn swapped(slot: Slot, roles: &RoleNames, cases: &mut Vec<Case>) {
     }
     let setup = Setup { instead: Some(Login::Superuser), ..Setup::default() };
     cases.push(refused(slot, "the administrator's login", setup, SUPERUSER));
+}
+
+/// A temporary table outlives the transaction, and whoever has the connection next reads it.
+fn temporary(slot: Slot, cases: &mut Vec<Case>) {
+    let may: &[&str] = &["may make temporary tables"];
+    let to = |who: &str| {
+        format!(
+            "DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO {who}', current_database()); END $$"
+        )
+    };
+    cases.push(refused(slot, "may make temporary tables", own("", to("{tried}")), may));
+    let via = format!("CREATE ROLE {{via}}; GRANT {{via}} TO {{tried}}; {}", to("{via}"));
+    cases.push(refused(slot, "member of a role that may make temporary tables", own("", via), may));
 }
 
 /// Whoever can claim sees the jobs of every tenant.
