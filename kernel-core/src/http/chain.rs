@@ -154,7 +154,8 @@ impl App {
         let span = arrival.span(&head);
         let gate = Gate { app: &self.shared, head: &head, arrival: &arrival };
         let mut notes = Notes::default();
-        let passing = gate.pass(to, &head, body, &mut notes);
+        // In a box: the hosts' own futures contain this one, and rustc gives up on types that are nested too deep.
+        let passing = gate.pass(to, &head, body, &mut notes).boxed();
         let outcome = AssertUnwindSafe(passing).catch_unwind().instrument(span.clone()).await;
         let outcome = outcome.unwrap_or_else(|panic| Err(Error::internal(Panicked::from(panic))));
         span.in_scope(|| gate.depart(to, &notes, outcome))
