@@ -120,7 +120,7 @@ async fn row_level_security_alone_holds_and_follows_the_setting() {
     let policy = "
         ALTER TABLE demo.issue ENABLE ROW LEVEL SECURITY;
         CREATE POLICY tenant ON demo.issue
-        USING (workspace_id = (SELECT nullif(current_setting('app.workspace_id', true), '')::uuid))";
+        USING (workspace_id = nullif(current_setting('app.workspace_id', true), '')::uuid)";
     sqlx::raw_sql(policy).execute(&mut conn).await.unwrap();
     let proxied = database.proxy(Identity).await;
     let mut conn = proxied.connect().await;
