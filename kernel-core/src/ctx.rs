@@ -36,12 +36,22 @@ pub struct Ctx {
 struct Shared {
     request_id: RequestId,
     actor: Actor,
+    origin: Origin,
     grant: Option<Grant>,
     client: Client,
     read_only: bool,
     csrf: Option<String>,
     clock: Clock,
     entropy: Entropy,
+}
+
+/// Where a context was made. What the system itself may do depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The host's own code.
+    Host,
+    Job,
+    Request,
 }
 
 /// Where a request came from.
@@ -55,10 +65,18 @@ pub struct Client {
 
 impl Ctx {
     /// The context of the system itself: a command, a schedule, a test.
-    #[must_use]
-    pub fn system(name: &'static str, clock: &Clock, entropy: &Entropy) -> Self {
+    pub(crate) fn system(name: &'static str, clock: &Clock, entropy: &Entropy) -> Self {
         let request_id = RequestId::from_uuid(entropy.uuid(clock.now()));
         Self::new(request_id, Actor::System { name }, Client::default(), clock.clone(), entropy.clone())
+            .changed(|shared| shared.origin = Origin::Host)
+    }
+
+    /// The same context for a job that the request of this id enqueued: it logs and audits under that id.
+    pub(crate) fn for_job(&self, request: RequestId) -> Self {
+        self.changed(|shared| {
+            shared.request_id = request;
+            shared.origin = Origin::Job;
+        })
     }
 
     pub(crate) fn new(
@@ -68,8 +86,17 @@ impl Ctx {
         clock: Clock,
         entropy: Entropy,
     ) -> Self {
-        let shared =
-            Shared { request_id, actor, grant: None, client, read_only: false, csrf: None, clock, entropy };
+        let shared = Shared {
+            request_id,
+            actor,
+            origin: Origin::Request,
+            grant: None,
+            client,
+            read_only: false,
+            csrf: None,
+            clock,
+            entropy,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -99,12 +126,6 @@ impl Ctx {
     #[must_use]
     pub fn reading(&self) -> Self {
         self.changed(|shared| shared.read_only = true)
-    }
-
-    /// The same context for work that the request of this id caused: its jobs log and audit under that id.
-    #[must_use]
-    pub fn caused_by(&self, request: RequestId) -> Self {
-        self.changed(|shared| shared.request_id = request)
     }
 
     /// The id of the request.
@@ -154,6 +175,16 @@ impl Ctx {
     /// `forbidden`, naming the permission.
     pub fn require(&self, permission: Permission) -> Result<(), Error> {
         if self.can(permission) { Ok(()) } else { Err(Error::forbidden(permission)) }
+    }
+
+    /// Whether the actor may see across workspaces: staff, and the host's own code. A job is the system too, but in its
+    /// workspace only.
+    pub(crate) fn is_operator(&self) -> bool {
+        match self.actor() {
+            Actor::Staff { .. } => true,
+            Actor::System { .. } => self.shared.origin == Origin::Host,
+            _ => false,
+        }
     }
 
     /// Whether this request must not write.

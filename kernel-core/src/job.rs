@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::ctx::Ctx;
-use crate::db::{TenantTx, WorkerDb};
-use crate::error::Error;
+use crate::ctx::{Ctx, RequestId};
+use crate::db::{GlobalTx, TenantTx, Tx, WorkerDb};
+use crate::error::{Error, ErrorKind};
 use crate::event::{Delivered, Event};
 use crate::id::{Id, Noun, WorkspaceId};
 
@@ -51,38 +52,118 @@ impl fmt::Debug for JobDef {
     }
 }
 
-/// One attempt at a job, as the runner hands it to the handler.
+/// A job that a runner has claimed, on its way to the handler: what [`JobDef::run`] makes a [`Run`] of.
 #[derive(Debug)]
-pub struct Run {
-    /// The context of the attempt: the system as actor, the request that enqueued the job as its id.
-    pub ctx: Ctx,
-    /// Opens the job's transactions.
-    pub db: WorkerDb,
+pub struct Claim {
     /// The job.
     pub id: JobId,
     /// The workspace of the job.
     pub workspace_id: WorkspaceId,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// How long the attempt may take.
-    pub limit: Duration,
+    /// The request that enqueued the job.
+    pub request_id: RequestId,
     /// The job's content.
     pub payload: Value,
-    /// Finishes the job inside the transaction of its effects; see [`Run::complete`].
-    pub completion: Arc<dyn Completion>,
+    /// Keeps the attempt from committing once it has lost its lease.
+    pub fence: Arc<dyn Fence>,
 }
 
-/// How the queue marks a job as done; `kernel-jobs` provides it.
+/// How the queue keeps an attempt that has lost its lease from committing; `kernel-jobs` provides it.
 #[async_trait::async_trait]
-pub trait Completion: fmt::Debug + Send + Sync {
-    /// Marks the job as done in the caller's transaction.
+pub trait Fence: fmt::Debug + Send + Sync {
+    /// Keeps the lease until the transaction on `conn` ends: no other worker gets the job before that.
     ///
     /// # Errors
     /// `conflict` when the attempt has lost its lease: another worker has the job now, and the caller must roll back.
-    async fn complete(&self, tx: &mut TenantTx, id: JobId, attempt: u32) -> Result<(), Error>;
+    async fn hold(&self, conn: &mut PgConnection) -> Result<(), Error>;
+
+    /// Marks the job as done in the transaction on `conn`.
+    ///
+    /// # Errors
+    /// As [`Fence::hold`].
+    async fn complete(&self, conn: &mut PgConnection) -> Result<(), Error>;
+}
+
+/// One attempt at a job, as its handler gets it. Its transactions are those of the job's own workspace, and none of them
+/// commits once the attempt has lost its lease.
+#[derive(Debug)]
+pub struct Run {
+    db: WorkerDb,
+    ctx: Ctx,
+    limit: Duration,
+    claim: Claim,
 }
 
 impl Run {
+    /// The context of the attempt: the system as actor, the request that enqueued the job as its id.
+    #[must_use]
+    pub fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.claim.id
+    }
+
+    /// The workspace of the job.
+    #[must_use]
+    pub fn workspace_id(&self) -> WorkspaceId {
+        self.claim.workspace_id
+    }
+
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.claim.attempt
+    }
+
+    /// How long the attempt may take.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Runs `work` in a transaction of the job's workspace. The job goes on afterwards; should it fail, the next attempt
+    /// does this work again. A statement may run as long as the attempt may.
+    ///
+    /// # Errors
+    /// What `work` returns; `conflict` when the lease was lost, with nothing done.
+    pub async fn tenant<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.in_workspace(async |tx: &mut TenantTx| {
+            let value = work(tx).await?;
+            self.claim.fence.hold(tx.conn()).await?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// The same in the system workspace, for a job that belongs there.
+    ///
+    /// # Errors
+    /// `forbidden` for a job of any other workspace; otherwise as [`Run::tenant`].
+    pub async fn global<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut GlobalTx) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.workspace_id() != WorkspaceId::SYSTEM {
+            let reason = "the job is not one of the system workspace";
+            return Err(Error::new(ErrorKind::Forbidden, "forbidden").because(reason));
+        }
+        self.db
+            .global(&self.ctx, self.limit, async |tx: &mut GlobalTx| {
+                let value = work(tx).await?;
+                self.claim.fence.hold(tx.conn()).await?;
+                Ok(value)
+            })
+            .await
+    }
+
     /// Runs `work` in a transaction of the job's workspace and marks the job as done in the same transaction: its
     /// effects happen exactly once, however often it is attempted.
     ///
@@ -92,12 +173,18 @@ impl Run {
         self,
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let Self { ctx, db, id, workspace_id, attempt, limit, completion, .. } = self;
-        db.tenant(&ctx, workspace_id, limit, async |tx: &mut TenantTx| {
+        self.in_workspace(async |tx: &mut TenantTx| {
             work(tx).await?;
-            completion.complete(tx, id, attempt).await
+            self.claim.fence.complete(tx.conn()).await
         })
         .await
+    }
+
+    async fn in_workspace<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.db.tenant(&self.ctx, self.workspace_id(), self.limit, work).await
     }
 }
 
@@ -138,8 +225,8 @@ impl JobDef {
         })
     }
 
-    /// A job that opens its own transactions, because it talks to the network between them. It ends by
-    /// [`Run::complete`]; one that returns `Ok` without it is marked as done afterwards, at least once.
+    /// A job that opens its transactions itself, because it talks to the network between them: [`Run::tenant`]. It ends
+    /// by [`Run::complete`]; one that returns `Ok` without it is marked as done afterwards, at least once.
     #[must_use]
     pub fn by_hand<J: Job, F>(run: F) -> Self
     where
@@ -149,7 +236,7 @@ impl JobDef {
         let erased: RunJob = Arc::new(move |attempt: Run| {
             let run = run.clone();
             Box::pin(async move {
-                let job = serde_json::from_value(attempt.payload.clone()).map_err(Error::internal)?;
+                let job = serde_json::from_value(attempt.claim.payload.clone()).map_err(Error::internal)?;
                 run(job, attempt).await
             })
         });
@@ -188,10 +275,12 @@ impl JobDef {
         self.limit
     }
 
-    /// Makes one attempt.
+    /// Makes an attempt at a claimed job. `ctx` is the runner's own; the job gets one that is the system's in this job and
+    /// nowhere else.
     #[must_use]
-    pub fn run(&self, attempt: Run) -> BoxFuture<'static, Result<(), Error>> {
-        (self.run)(attempt)
+    pub fn run(&self, db: &WorkerDb, ctx: &Ctx, claim: Claim) -> BoxFuture<'static, Result<(), Error>> {
+        let ctx = ctx.for_job(claim.request_id);
+        (self.run)(Run { db: db.clone(), ctx, limit: self.limit, claim })
     }
 }
 
@@ -226,10 +315,10 @@ impl Subscriber {
             let (react, state) = (react.clone(), state.clone());
             Box::pin(async move {
                 let relayed: RelayedEvent =
-                    serde_json::from_value(attempt.payload.clone()).map_err(Error::internal)?;
+                    serde_json::from_value(attempt.claim.payload.clone()).map_err(Error::internal)?;
                 let event = Delivered {
                     id: Id::from_uuid(relayed.id),
-                    workspace_id: attempt.workspace_id,
+                    workspace_id: attempt.workspace_id(),
                     at: relayed.at,
                     event: serde_json::from_value(relayed.event).map_err(Error::internal)?,
                 };

@@ -10,7 +10,8 @@ use super::{Db, DbError, GlobalTx, TenantTx, settle};
 use crate::ctx::Ctx;
 use crate::id::WorkspaceId;
 
-/// What a job runner works with: [`App::worker`](crate::App::worker) gives it to the host, never to a handler.
+/// What a job runner works with. [`App::worker`](crate::App::worker) alone gives it, and handlers are written before there
+/// is an app; what they get is a [`Run`](crate::job::Run), which does not lead back here.
 #[derive(Debug, Clone)]
 pub struct WorkerDb {
     db: Db,
@@ -40,7 +41,7 @@ impl WorkerDb {
     ///
     /// # Errors
     /// What `work` returns, or a [`DbError`] of opening or committing.
-    pub async fn tenant<T, E: From<DbError>>(
+    pub(crate) async fn tenant<T, E: From<DbError>>(
         &self,
         ctx: &Ctx,
         workspace: WorkspaceId,
@@ -57,7 +58,7 @@ impl WorkerDb {
     ///
     /// # Errors
     /// What `work` returns, or a [`DbError`] of opening or committing.
-    pub async fn global<T, E: From<DbError>>(
+    pub(crate) async fn global<T, E: From<DbError>>(
         &self,
         ctx: &Ctx,
         limit: Duration,

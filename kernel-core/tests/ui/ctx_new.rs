@@ -5,5 +5,5 @@
 use kernel_core::Ctx;
 
 pub fn forge() {
-    let _ = Ctx::system /* not: new */;
+    let _ = Ctx::reading /* not: new */;
 }

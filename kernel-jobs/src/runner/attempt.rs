@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use kernel_core::job::{Completion, Run};
-use kernel_core::{DbError, Error, ErrorKind, JobDef, JobId, TenantTx, Tx};
+use kernel_core::job::{Claim, Fence};
+use kernel_core::{DbError, Error, ErrorKind, JobDef};
+use sqlx::PgConnection;
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -78,7 +79,7 @@ async fn make(shared: &Shared, claimed: Claimed) -> Outcome {
     };
     let lease = Lease { workspace_id: claimed.workspace_id, id: claimed.id, attempt: claimed.attempt };
     let retry = Retry { attempt: number(claimed.attempt), left: claimed.remaining > 0 };
-    let fence = Arc::new(Fence::default());
+    let fence = Arc::new(LeaseFence { lease, passed: AtomicBool::new(false) });
     let told = match run(shared, def, claimed, fence.clone()).await {
         Ok(()) if fence.passed.load(Ordering::Acquire) => return Outcome::Done,
         Ok(()) => shared.finish(lease).await.map(|held| if held { Outcome::Done } else { Outcome::Lost }),
@@ -97,20 +98,17 @@ async fn make(shared: &Shared, claimed: Claimed) -> Outcome {
     }
 }
 
-async fn run(shared: &Shared, def: &JobDef, claimed: Claimed, fence: Arc<Fence>) -> Result<(), Failure> {
-    let limit = def.time_limit();
-    let run = Run {
-        ctx: shared.ctx.caused_by(claimed.request_id),
-        db: shared.db.clone(),
+async fn run(shared: &Shared, def: &JobDef, claimed: Claimed, fence: Arc<LeaseFence>) -> Result<(), Failure> {
+    let claim = Claim {
         id: claimed.id,
         workspace_id: claimed.workspace_id,
         attempt: number(claimed.attempt),
-        limit,
+        request_id: claimed.request_id,
         payload: claimed.payload,
-        completion: fence,
+        fence,
     };
-    let work = AssertUnwindSafe(async { def.run(run).await }).catch_unwind();
-    match timeout(limit, work).await {
+    let work = AssertUnwindSafe(async { def.run(&shared.db, &shared.ctx, claim).await }).catch_unwind();
+    match timeout(def.time_limit(), work).await {
         Ok(Ok(Ok(()))) => Ok(()),
         Ok(Ok(Err(error))) => Err(Failure::Error(error)),
         Ok(Err(panic)) => Err(Failure::Panicked(message(panic.as_ref()))),
@@ -159,22 +157,29 @@ fn number(attempt: i32) -> u32 {
     u32::try_from(attempt).unwrap_or(0)
 }
 
-/// Completes a job in the transaction of its effects, if the attempt still holds its lease.
-#[derive(Debug, Default)]
-struct Fence {
-    /// Whether a transaction got through. If its commit then failed, the row is still there, and its lease runs out.
+/// Lets an attempt's transactions commit only while it holds its lease.
+#[derive(Debug)]
+struct LeaseFence {
+    lease: Lease,
+    /// Whether the attempt has completed its job. If that commit then failed, the row is still there, and its lease runs
+    /// out.
     passed: AtomicBool,
 }
 
 #[async_trait::async_trait]
-impl Completion for Fence {
-    async fn complete(&self, tx: &mut TenantTx, id: JobId, attempt: u32) -> Result<(), Error> {
-        let workspace = tx.workspace_id();
-        let attempt = i32::try_from(attempt).unwrap_or(i32::MAX);
-        if !job::complete(tx.conn(), workspace, id, attempt).await.map_err(DbError::from)? {
-            return Err(Error::new(ErrorKind::Conflict, "jobs.lease_lost"));
-        }
+impl Fence for LeaseFence {
+    async fn hold(&self, conn: &mut PgConnection) -> Result<(), Error> {
+        held(job::lock(conn, self.lease).await)
+    }
+
+    async fn complete(&self, conn: &mut PgConnection) -> Result<(), Error> {
+        held(job::complete(conn, self.lease).await)?;
         self.passed.store(true, Ordering::Release);
         Ok(())
     }
+}
+
+fn held(answer: Result<bool, sqlx::Error>) -> Result<(), Error> {
+    let held = answer.map_err(DbError::from)?;
+    if held { Ok(()) } else { Err(Error::new(ErrorKind::Conflict, "jobs.lease_lost")) }
 }

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use kernel_core::{JobId, RequestId, WorkspaceId};
 use sqlx::PgConnection;
 
+use super::lease::Lease;
+
 pub(crate) struct NewJob {
     pub(crate) workspace_id: WorkspaceId,
     pub(crate) id: JobId,
@@ -107,22 +109,36 @@ pub(crate) async fn insert_many(conn: &mut PgConnection, jobs: &NewJobs<'_>) -> 
     Ok(())
 }
 
+/// Keeps the job where it is until the transaction ends, if this attempt still holds its lease: claims skip locked rows.
+/// An attempt may hold it in several transactions at once.
+pub(crate) async fn lock(conn: &mut PgConnection, lease: Lease) -> Result<bool, sqlx::Error> {
+    let held = sqlx::query(
+        r"
+        SELECT
+        FROM kernel_jobs.job
+        WHERE workspace_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'
+        FOR SHARE
+        ",
+    )
+    .bind(lease.workspace_id)
+    .bind(lease.id)
+    .bind(lease.attempt)
+    .fetch_optional(conn)
+    .await?;
+    Ok(held.is_some())
+}
+
 /// Deletes the job if this attempt still holds its lease.
-pub(crate) async fn complete(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    id: JobId,
-    attempt: i32,
-) -> Result<bool, sqlx::Error> {
+pub(crate) async fn complete(conn: &mut PgConnection, lease: Lease) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         r"
         DELETE FROM kernel_jobs.job
         WHERE workspace_id = $1 AND id = $2 AND attempt = $3 AND state = 'running'
         ",
     )
-    .bind(workspace)
-    .bind(id)
-    .bind(attempt)
+    .bind(lease.workspace_id)
+    .bind(lease.id)
+    .bind(lease.attempt)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -61,6 +61,8 @@ pub(crate) struct ByHand {
 pub(crate) enum Manner {
     /// The first attempt waits for [`Desk::go`], then completes; later ones complete at once.
     FirstWaits,
+    /// Likewise, but they leave their notes as under `NeverCompletes`.
+    FirstWaitsNeverCompletes,
     /// Completes and then hangs.
     CompletesAndHangs,
     /// Leaves its note in a transaction of its own and returns without completing.
@@ -191,17 +193,16 @@ async fn leave(desk: Desk, tx: &mut TenantTx, job: Leave) -> Result<(), Error> {
 async fn leave_by_hand(desk: Desk, job: ByHand, run: Run) -> Result<(), Error> {
     desk.started.fetch_add(1, Ordering::SeqCst);
     let mut unfinished = desk.unfinished();
-    let text = format!("{} {}", job.text, run.attempt);
+    let text = format!("{} {}", job.text, run.attempt());
     match job.manner {
-        Manner::FirstWaits if run.attempt == 1 => desk.wait().await,
+        Manner::FirstWaits | Manner::FirstWaitsNeverCompletes if run.attempt() == 1 => desk.wait().await,
         Manner::Waits => desk.wait().await,
-        Manner::NeverCompletes => {
-            let leave = async |tx: &mut TenantTx| Ok::<_, DbError>(note(tx, &text).await?);
-            run.db.tenant(&run.ctx, run.workspace_id, run.limit, leave).await?;
-            unfinished.0 = None;
-            return Ok(());
-        }
-        Manner::FirstWaits | Manner::CompletesAndHangs => {}
+        _ => {}
+    }
+    if matches!(job.manner, Manner::NeverCompletes | Manner::FirstWaitsNeverCompletes) {
+        run.tenant(async |tx: &mut TenantTx| Ok(note(tx, &text).await?)).await?;
+        unfinished.0 = None;
+        return Ok(());
     }
     run.complete(async |tx: &mut TenantTx| Ok(note(tx, &text).await?)).await?;
     if job.manner == Manner::CompletesAndHangs {

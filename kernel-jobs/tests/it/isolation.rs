@@ -1,8 +1,14 @@
 //! Who may see and move whose jobs.
 
+use std::sync::{Arc, OnceLock};
+
+use kernel_core::job::Run;
 use kernel_core::testkit::TestKernel;
-use kernel_core::{DbError, Error, Job, JobDef, Pillar, TenantTx, Tx};
-use kernel_jobs::Jobs;
+use kernel_core::{
+    Db, DbError, Error, ErrorKind, GlobalTx, Job, JobDef, OperatorTx, Pillar, Reason, TenantTx, Tx,
+    WorkspaceId,
+};
+use kernel_jobs::{Jobs, enqueue};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::desk::{Desk, Then, jobs, left, put, runner, say};
@@ -144,4 +150,63 @@ async fn a_job_sees_its_own_workspace_only() {
     .unwrap();
     // A note per job and per subscriber; itself as the only job; its events; itself as the only workspace.
     assert_eq!(seen, [(true, "sees 3 1 1 1".to_owned()), (false, "sees 6 1 2 1".to_owned())]);
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Reach;
+
+impl Job for Reach {
+    const KIND: &'static str = "peek.reach";
+}
+
+/// A pillar with a job that does `reach`, and a place for a database that its author has kept from somewhere.
+fn reaching<R>(kept: &Arc<OnceLock<Db>>, reach: fn(Db, Run) -> R) -> Pillar
+where
+    R: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let kept = kept.clone();
+    let job = JobDef::by_hand(move |_: Reach, run| {
+        let db = kept.get().expect("it is there before a job runs").clone();
+        Box::pin(reach(db, run))
+    });
+    Pillar::new("peek").jobs([job])
+}
+
+async fn see_all(db: Db, run: Run) -> Result<(), Error> {
+    let reason = Reason::new("a job that wants to see everything").map_err(Error::internal)?;
+    db.operator(run.ctx(), &reason, async |_: &mut OperatorTx| Ok(())).await
+}
+
+#[tokio::test]
+async fn a_job_is_no_operator_whatever_database_it_has_kept() {
+    let kept = Arc::new(OnceLock::new());
+    let kernel = TestKernel::start(|app| app.with(Jobs::new()).with(reaching(&kept, see_all))).await;
+    kept.set(kernel.app.db().clone()).unwrap();
+    // The host's own code may, with the same database.
+    let reason = Reason::new("the host looks for itself").unwrap();
+    let ctx = kernel.app.system("test");
+    let seen = kept.get().unwrap().operator(&ctx, &reason, async |_: &mut OperatorTx| Ok::<_, DbError>(()));
+    seen.await.unwrap();
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &Reach).await;
+    assert_eq!(runner(&kernel).drain().await.unwrap().failed, 1);
+    assert_eq!(jobs(&kernel).await, [("available".to_owned(), 1, Some("forbidden".to_owned()))]);
+}
+
+async fn work_globally(_: Db, run: Run) -> Result<(), Error> {
+    let at = run.global(async |tx: &mut GlobalTx| Ok(tx.workspace_id())).await?;
+    if at == WorkspaceId::SYSTEM { Ok(()) } else { Err(Error::new(ErrorKind::Internal, "peek.elsewhere")) }
+}
+
+#[tokio::test]
+async fn only_a_job_of_the_system_workspace_works_there() {
+    let kept = Arc::new(OnceLock::new());
+    let kernel = TestKernel::start(|app| app.with(Jobs::new()).with(reaching(&kept, work_globally))).await;
+    kept.set(kernel.app.db().clone()).unwrap();
+    let (ctx, workspace) = (kernel.app.system("test"), kernel.found_workspace().await);
+    put(&kernel, &workspace, &Reach).await;
+    kernel.app.db().global(&ctx, async |tx: &mut GlobalTx| enqueue(tx, &Reach).await).await.unwrap();
+    let drained = runner(&kernel).drain().await.unwrap();
+    assert_eq!((drained.done, drained.failed), (1, 1));
+    assert_eq!(jobs(&kernel).await, [("available".to_owned(), 1, Some("forbidden".to_owned()))]);
 }

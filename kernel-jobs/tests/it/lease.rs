@@ -97,6 +97,53 @@ async fn an_attempt_that_was_taken_for_dead_cannot_complete() {
 }
 
 #[tokio::test]
+async fn no_transaction_of_an_attempt_that_was_taken_for_dead_commits() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("step", Manner::FirstWaitsNeverCompletes)).await;
+    let slow = runner(&kernel);
+    let draining = tokio::spawn(async move { slow.drain().await });
+    desk.somebody_waits().await;
+    lease_over(&kernel);
+    assert_eq!(runner(&kernel).drain().await.unwrap().done, 1);
+    desk.go.add_permits(1);
+    assert_eq!(draining.await.unwrap().unwrap(), Drained::default());
+    assert_eq!(notes(&kernel).await, ["step 2"]);
+}
+
+#[tokio::test]
+async fn nobody_gets_a_job_while_a_transaction_of_it_commits() {
+    let kernel = TestKernel::start(Desk::default().register()).await;
+    let workspace = kernel.found_workspace().await;
+    put(&kernel, &workspace, &by_hand("step", Manner::NeverCompletes)).await;
+    let mut admin = kernel.admin().await;
+    // Deferred, so that commits wait after all that the attempt does itself.
+    let slow_commit = "
+        CREATE FUNCTION desk.wait() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON desk.note DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION desk.wait();
+        SELECT pg_advisory_lock(4711);
+    ";
+    admin.execute(slow_commit).await.unwrap();
+    let slow = runner(&kernel);
+    let draining = tokio::spawn(async move { slow.drain().await });
+    let commits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory')";
+    while !sqlx::query_scalar::<_, bool>(commits).fetch_one(&mut admin).await.unwrap() {
+        assert!(!draining.is_finished(), "it waits in its commit");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    lease_over(&kernel);
+    let other = tokio::time::timeout(Duration::from_secs(5), async { runner(&kernel).drain().await });
+    assert_eq!(other.await.expect("there is nothing to do").unwrap(), Drained::default());
+    admin.execute("SELECT pg_advisory_unlock(4711)").await.unwrap();
+    assert_eq!(draining.await.unwrap().unwrap().done, 1);
+    assert_eq!(notes(&kernel).await, ["step 1"]);
+}
+
+#[tokio::test]
 async fn of_two_workers_that_think_they_have_a_job_only_the_later_one_completes_it() {
     let desk = Desk::default();
     let kernel = TestKernel::start(desk.register()).await;

@@ -116,10 +116,10 @@ async fn a_job_runs_as_the_system_under_the_id_of_the_request_that_wanted_it() {
         app.with(Jobs::new()).with(Pillar::new("witness").jobs([JobDef::by_hand(
             |job: Witness, run: Run| {
                 Box::pin(async move {
-                    assert_eq!(*run.ctx.actor(), Actor::System { name: "jobs" });
-                    assert_eq!(run.ctx.request_id().to_string(), job.request);
-                    assert_eq!(run.workspace_id.to_string(), job.workspace);
-                    assert_eq!((run.attempt, run.limit), (1, Duration::from_mins(1)));
+                    assert_eq!(*run.ctx().actor(), Actor::System { name: "jobs" });
+                    assert_eq!(run.ctx().request_id().to_string(), job.request);
+                    assert_eq!(run.workspace_id().to_string(), job.workspace);
+                    assert_eq!((run.attempt(), run.limit()), (1, Duration::from_mins(1)));
                     Ok(())
                 })
             },
