@@ -57,6 +57,7 @@ impl From<Jobs> for Pillar {
                 queue("finish(uuid, uuid, integer)"),
                 queue("renew(uuid[], uuid[], integer[], integer, timestamp with time zone)"),
                 queue("release(uuid[], uuid[], integer[], timestamp with time zone)"),
+                queue("disclaim(uuid[], timestamp with time zone)"),
                 queue("depth()"),
                 queue("relay(text[], text[], integer, timestamp with time zone)"),
             ])

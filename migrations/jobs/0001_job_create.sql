@@ -2,7 +2,8 @@
 -- its effects. What failed for good stays, as 'dead', until someone looks at it.
 --
 -- attempt counts claims, only ever grows, and is the fencing token: a completion names the attempt it belongs to.
--- forgiven counts the claims that were given back unfinished and so are no failures.
+-- forgiven counts the claims that were given back unfinished and so are no failures. lease_owner is the claim, not the
+-- worker: a worker that has not heard what a claim got it can still give that back.
 CREATE TABLE kernel_jobs.job (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
@@ -38,11 +39,11 @@ CREATE INDEX job_lease ON kernel_jobs.job (leased_until) WHERE state = 'running'
 -- The functions of the queue see every workspace. Their moment is the server's clock, because the clocks of workers
 -- differ; only tests, whose clock stands still, hand in another.
 
--- Leases up to `batch` due jobs of the given kinds to a worker, most urgent and longest due first. Before that, jobs
+-- Leases up to `batch` due jobs of the given kinds to a claim, most urgent and longest due first. Before that, jobs
 -- whose lease ran out become claimable again, or dead if that was their last attempt. `remaining` is how many
 -- attempts are left after this one.
 CREATE FUNCTION kernel_jobs.claim(
-    kinds text[], limits integer[], worker uuid, batch integer, lease_ms integer, clock timestamptz
+    kinds text[], limits integer[], claim uuid, batch integer, lease_ms integer, clock timestamptz
 ) RETURNS TABLE (
     workspace_id uuid, id uuid, kind text, payload jsonb, attempt integer, remaining integer, request_id uuid
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -87,7 +88,7 @@ BEGIN
             SET state = 'running',
                 attempt = j.attempt + 1,
                 leased_until = moment + lease_ms * interval '1 millisecond',
-                lease_owner = worker,
+                lease_owner = claim,
                 updated_at = moment
             FROM due
             WHERE j.workspace_id = due.workspace_id AND j.id = due.id
@@ -173,6 +174,23 @@ BEGIN
         updated_at = coalesce(clock, clock_timestamp())
     FROM unnest(workspaces, jobs, tokens) AS mine (workspace, job, token)
     WHERE j.workspace_id = mine.workspace AND j.id = mine.job AND j.attempt = mine.token AND j.state = 'running';
+    GET DIAGNOSTICS given_back = ROW_COUNT;
+    RETURN given_back;
+END $$;
+
+-- Gives back what these claims got, because their answers never reached the worker: nobody has begun with it.
+CREATE FUNCTION kernel_jobs.disclaim(claims uuid[], clock timestamptz)
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    given_back integer;
+BEGIN
+    UPDATE kernel_jobs.job AS j
+    SET state = 'available',
+        forgiven = j.forgiven + 1,
+        leased_until = NULL,
+        lease_owner = NULL,
+        updated_at = coalesce(clock, clock_timestamp())
+    WHERE j.state = 'running' AND j.lease_owner = ANY (claims);
     GET DIAGNOSTICS given_back = ROW_COUNT;
     RETURN given_back;
 END $$;

@@ -123,6 +123,9 @@ impl Running {
         while let Ok(Some(ended)) = timeout_at(cut_off, self.tasks.join_next_with_id()).await {
             unfinished.extend(self.settle(ended).0);
         }
+        if let Err(error) = self.shared.disclaim().await {
+            self.shared.refused("disclaim", &error);
+        }
         if unfinished.is_empty() {
             return;
         }

@@ -1,11 +1,13 @@
 //! What the parts of a runner share: the app, its kinds and subscribers, and the queue's functions.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use kernel_core::job::JobNoun;
 use kernel_core::{App, Ctx, DbError, JobDef, WorkerDb};
 use sqlx::PgConnection;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::RunnerConfig;
@@ -22,12 +24,30 @@ pub(super) struct Shared {
     pub(super) db: WorkerDb,
     pub(super) ctx: Ctx,
     pub(super) config: RunnerConfig,
-    /// Names this runner in the leases that it holds.
-    worker: Uuid,
     kinds: Vec<&'static str>,
     limits: Vec<i32>,
     events: Vec<&'static str>,
     subscribers: Vec<&'static str>,
+    unanswered: Mutex<Vec<Unanswered>>,
+}
+
+/// A claim whose answer is lost: it may have leased jobs that nobody begins with, or may do so yet.
+#[derive(Debug, Clone, Copy)]
+struct Unanswered {
+    claim: Uuid,
+    asked: Instant,
+}
+
+/// A claim under way. Dropped before its answer came, also by a caller that stops waiting, it counts as unanswered.
+struct Asking<'a> {
+    shared: &'a Shared,
+    claim: Option<Unanswered>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.shared.unanswered().extend(self.claim);
+    }
 }
 
 impl Shared {
@@ -36,8 +56,8 @@ impl Shared {
         let ctx = app.system("jobs");
         let (kinds, limits) = app.jobs().map(|job| (job.kind(), count(job.max_attempts()))).unzip();
         let (events, subscribers) = app.subscribers().iter().map(|s| (s.event(), s.job().kind())).unzip();
-        let worker = ctx.new_id::<kernel_core::job::JobNoun>().uuid();
-        Ok(Self { app: app.clone(), db, ctx, config, worker, kinds, limits, events, subscribers })
+        let (app, unanswered) = (app.clone(), Mutex::default());
+        Ok(Self { app, db, ctx, config, kinds, limits, events, subscribers, unanswered })
     }
 
     pub(super) fn concurrency(&self) -> usize {
@@ -67,14 +87,43 @@ impl Shared {
     }
 
     pub(super) async fn claim(&self, free: usize) -> Result<Vec<Claimed>, DbError> {
+        self.disclaim().await?;
+        let claim = self.ctx.new_id::<JobNoun>().uuid();
         let wanted = Wanted {
             kinds: &self.kinds,
             limits: &self.limits,
-            worker: self.worker,
+            claim,
             batch: count(self.claim_batch(free)),
             lease_ms: self.lease_ms(),
         };
-        self.queue(async |conn: &mut PgConnection| lease::claim(conn, &wanted, self.now()).await).await
+        let mut asking = Asking { shared: self, claim: Some(Unanswered { claim, asked: Instant::now() }) };
+        let claimed =
+            self.queue(async |conn: &mut PgConnection| lease::claim(conn, &wanted, self.now()).await).await?;
+        asking.claim = None;
+        Ok(claimed)
+    }
+
+    /// Gives back what claims got whose answers are lost, so that no attempt is used up that nobody has made. The server
+    /// may come to such a claim only later, so this is done again for as long as it may take.
+    pub(super) async fn disclaim(&self) -> Result<(), DbError> {
+        let unanswered = self.unanswered().clone();
+        if unanswered.is_empty() {
+            return Ok(());
+        }
+        let (now, late) = (Instant::now(), self.config.lease + CALL_LIMIT);
+        let claims: Vec<_> = unanswered.iter().map(|unanswered| unanswered.claim).collect();
+        let jobs = self
+            .queue(async |conn: &mut PgConnection| lease::disclaim(conn, &claims, self.now()).await)
+            .await?;
+        if jobs > 0 {
+            tracing::info!(worker = self.config.name, jobs, "jobs of a lost claim given back");
+        }
+        self.unanswered().retain(|unanswered| now.duration_since(unanswered.asked) < late);
+        Ok(())
+    }
+
+    fn unanswered(&self) -> MutexGuard<'_, Vec<Unanswered>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn publish(&self) -> Result<Option<u32>, DbError> {

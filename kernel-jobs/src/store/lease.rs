@@ -13,7 +13,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) kinds: &'a [&'static str],
     /// How often each of the kinds is tried.
     pub(crate) limits: &'a [i32],
-    pub(crate) worker: Uuid,
+    /// Names the claim in the leases that it gets.
+    pub(crate) claim: Uuid,
     pub(crate) batch: i32,
     pub(crate) lease_ms: i32,
 }
@@ -45,7 +46,7 @@ pub(crate) async fn claim(
     )
     .bind(wanted.kinds)
     .bind(wanted.limits)
-    .bind(wanted.worker)
+    .bind(wanted.claim)
     .bind(wanted.batch)
     .bind(wanted.lease_ms)
     .bind(now)
@@ -123,6 +124,15 @@ pub(crate) async fn release(
         .bind(now)
         .fetch_one(conn)
         .await
+}
+
+/// Gives back what claims got whose answers are lost, and returns how many jobs that were.
+pub(crate) async fn disclaim(
+    conn: &mut PgConnection,
+    claims: &[Uuid],
+    now: Option<DateTime<Utc>>,
+) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT kernel_jobs.disclaim($1, $2)").bind(claims).bind(now).fetch_one(conn).await
 }
 
 fn columns(leases: &[Lease]) -> (Vec<WorkspaceId>, Vec<JobId>, Vec<i32>) {

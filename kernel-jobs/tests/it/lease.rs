@@ -1,15 +1,16 @@
 //! Exactly once: what happens when workers die, are taken for dead, or lose their connection.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use kernel_core::Clock;
 use kernel_core::testkit::{TestKernel, config};
-use kernel_jobs::{Drained, Runner, RunnerConfig};
+use kernel_jobs::{Drained, Options, Runner, RunnerConfig};
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::desk::{ByHand, Desk, Manner, Then, jobs, left, notes, put, quick, runner};
+use crate::desk::{ByHand, Desk, Manner, Then, jobs, left, notes, put, put_with, quick, runner};
 
 fn by_hand(text: &str, manner: Manner) -> ByHand {
     ByHand { text: text.to_owned(), manner }
@@ -290,6 +291,34 @@ async fn a_job_whose_workers_keep_dying_is_set_aside_in_the_end() {
     assert_eq!(runner(&kernel).drain().await.unwrap(), Drained::default());
     assert_eq!(jobs(&kernel).await, [("dead".to_owned(), 4, Some("jobs.lease_expired".to_owned()))]);
     assert_eq!(notes(&kernel).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_uses_up_no_attempt() {
+    let desk = Desk::default();
+    let kernel = TestKernel::start(desk.register()).await;
+    let workspace = kernel.found_workspace().await;
+    let once = Options::new().attempts(NonZeroU32::MIN);
+    put_with(&kernel, &workspace, &left("effect", Then::End), once).await;
+    let worker = runner(&kernel);
+    // The claim waits for the lock; by the time it gets it, the worker has stopped waiting for the claim.
+    let mut admin = kernel.admin().await;
+    admin.execute("BEGIN; LOCK TABLE kernel_jobs.job IN EXCLUSIVE MODE").await.unwrap();
+    let unheard = tokio::time::timeout(Duration::from_millis(500), worker.drain());
+    assert!(unheard.await.is_err());
+    admin.execute("COMMIT").await.unwrap();
+    let lost = [("running".to_owned(), 1, None)];
+    for _ in 0..1000 {
+        if jobs(&kernel).await == lost {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(jobs(&kernel).await, lost);
+    assert_eq!(runner(&kernel).drain().await.unwrap(), Drained::default());
+    assert_eq!(worker.drain().await.unwrap().done, 1);
+    assert_eq!(notes(&kernel).await, ["effect"]);
+    assert_eq!(desk.started(), 1);
 }
 
 #[tokio::test]
