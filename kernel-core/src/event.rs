@@ -26,7 +26,9 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The dotted name: `tracker.issue.created`.
     const NAME: &'static str;
 
-    /// What the event is about. Events about the same thing keep their order.
+    /// What the event is about. Events about the same thing are published in the order in which they were written, if
+    /// their transactions followed one another, as those do that lock the thing first. The jobs of subscribers run side by
+    /// side, in no promised order.
     fn aggregate(&self) -> Uuid;
 }
 

@@ -13,7 +13,8 @@ INSERT INTO kernel_jobs.relay (shard, last_no, updated_at) VALUES (0, 0, now());
 -- transaction. Returns how many there were; NULL when another relay is at work.
 --
 -- An event that commits late is published late and never skipped: what counts is that it has no number, not where its
--- id or seq lies. Of those that are there, earlier ones go first, so that events of one aggregate keep their order.
+-- id or seq lies. Of those that are there, earlier ones go first, so that events of one aggregate are numbered in the order
+-- of their transactions, if those followed one another.
 CREATE FUNCTION kernel_jobs.relay(events text[], subscribers text[], batch integer, clock timestamptz)
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
