@@ -68,8 +68,7 @@ pub(crate) async fn insert(
              body = excluded.body,
              key_id = excluded.key_id,
              created_at = excluded.created_at,
-             expires_at = excluded.expires_at
-         WHERE idempotency_key.workspace_id = $1",
+             expires_at = excluded.expires_at",
     )
     .bind(workspace)
     .bind(id)

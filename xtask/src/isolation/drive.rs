@@ -97,8 +97,18 @@ impl<'w> Drive<'w> {
         kind: Kind,
     ) -> Result<Answer> {
         let operation = &self.operations[index];
-        let label = Label { operation: operation.name.clone(), position, kind, asker: draft.asker.name };
+        let label = Label {
+            operation: operation.name.clone(),
+            position: position.clone(),
+            kind,
+            asker: draft.asker.name,
+        };
         let ask = draft.ask(operation);
+        let is_safe = operation.is_safe();
+        if position == Position::Whole && kind == Kind::Own && !is_safe {
+            // What it deletes stays in the copy.
+            self.keep_moment().await?;
+        }
         self.step(label, Action::Send(ask)).await
     }
 

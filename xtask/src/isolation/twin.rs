@@ -123,6 +123,10 @@ fn changed(row: &Value, table: &TableFacts, changes: &BTreeMap<Uuid, Uuid>) -> V
             row[column] = json!(value);
         }
     }
+    if row["deleted_at"].is_string() {
+        // What is deleted here is alive there: it must not stand in for it.
+        row["deleted_at"] = Value::Null;
+    }
     if table.name == "kernel_jobs.job" {
         // A job that another worker runs: the drive's own worker must leave it alone.
         let lease = json!({ "state": "running", "attempt": 1, "leased_until": "2037-01-01T00:00:00Z", "lease_owner": Uuid::max() });

@@ -43,7 +43,9 @@ impl Rewrite for Beginning {
 pub(super) async fn mutants(stage: &Stage, seen: &[SeenStatement]) -> Result<Vec<Mutant>> {
     let off = without_policies(&stage.beside).await?;
     let mut all = Vec::new();
-    for statement in seen.iter().filter(|statement| !statement.sql.starts_with("BEGIN")) {
+    // How transactions begin and end is not a query.
+    let is_query = |sql: &str| !["BEGIN", "SET CONSTRAINTS"].iter().any(|verb| sql.starts_with(verb));
+    for statement in seen.iter().filter(|statement| is_query(&statement.sql)) {
         let changed = mutants_of(&statement.sql);
         let changed = match changed {
             Ok(changed) => changed,
