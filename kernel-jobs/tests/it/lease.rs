@@ -238,11 +238,15 @@ async fn a_long_job_keeps_its_lease() {
     let lease = Duration::from_millis(300);
     let worker = start(&Runner::new(&kernel.app, RunnerConfig { lease, ..quick() }).unwrap());
     desk.somebody_waits().await;
-    let other = runner(&kernel);
+    let (other, mut admin) = (runner(&kernel), kernel.admin().await);
     for _ in 0..8 {
-        // Each step is half a lease, and there is time for a renewal in it.
+        // Each step is half a lease, and there is a renewal in it.
         kernel.clock.advance(TimeDelta::milliseconds(150));
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        let renewed = "SELECT leased_until >= $1 FROM kernel_jobs.job";
+        let until = kernel.clock.now() + TimeDelta::from_std(lease).unwrap();
+        while !sqlx::query_scalar::<_, bool>(renewed).bind(until).fetch_one(&mut admin).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         assert_eq!(other.drain().await.unwrap(), Drained::default());
     }
     desk.go.add_permits(1);
