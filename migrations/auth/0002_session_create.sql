@@ -20,14 +20,16 @@ CREATE TABLE kernel_auth.session (
 CREATE INDEX session_by_user ON kernel_auth.session (user_id);
 CREATE INDEX session_expiry ON kernel_auth.session (expires_at);
 
--- Who is behind a session cookie: asked before any workspace is known.
+-- Who is behind a session cookie: asked before any workspace is known. Every request asks, so it is PL/pgSQL, which keeps
+-- the plan; before PostgreSQL 18 a function in SQL is planned anew with each call.
 CREATE FUNCTION kernel_auth.find_session(token_hash bytea, moment timestamptz)
 RETURNS TABLE (id uuid, user_id uuid, verified boolean, expires_at timestamptz, ends_at timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog
-BEGIN ATOMIC
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog AS $$
+BEGIN
+    RETURN QUERY
     SELECT s.id, s.user_id, u.email_verified_at IS NOT NULL, s.expires_at, s.ends_at
     FROM kernel_auth.session AS s
     JOIN kernel_auth."user" AS u ON u.id = s.user_id
     WHERE s.token_hash = find_session.token_hash AND s.expires_at > moment;
-END;
+END $$;

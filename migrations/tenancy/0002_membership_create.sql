@@ -16,17 +16,19 @@ CREATE TABLE kernel_tenancy.membership (
 -- "My workspaces" asks by user, across workspaces.
 CREATE INDEX membership_by_user ON kernel_tenancy.membership (user_id, workspace_id);
 
--- The workspace of a request, if the user belongs to it: asked before any workspace is known.
+-- The workspace of a request, if the user belongs to it: asked before any workspace is known. Every request asks, so it
+-- is PL/pgSQL, which keeps the plan; before PostgreSQL 18 a function in SQL is planned anew with each call.
 CREATE FUNCTION kernel_tenancy.find_workspace(by_slug text, by_id uuid, member uuid)
 RETURNS TABLE (workspace_id uuid, slug text, status text, role text)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog
-BEGIN ATOMIC
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog AS $$
+BEGIN
+    RETURN QUERY
     SELECT w.workspace_id, w.slug, w.status, m.role
     FROM kernel_tenancy.workspace AS w
     JOIN kernel_tenancy.membership AS m ON m.workspace_id = w.workspace_id AND m.user_id = member
     WHERE (w.slug = by_slug OR w.workspace_id = by_id) AND w.status <> 'deleting';
-END;
+END $$;
 
 -- The workspaces that the transaction's actor belongs to, by name. Nobody can ask it about somebody else.
 CREATE FUNCTION kernel_tenancy.my_workspaces()
