@@ -240,10 +240,10 @@ impl Plan<'_> {
 }
 
 /// An expression or signature without what PostgreSQL changes when it prints one: spaces, parentheses, text casts,
-/// short type names.
+/// short type names, the name it gives to a sub-select's column.
 fn normal(expression: &str) -> String {
     let mut text = expression.to_lowercase().replace("timestamptz", "timestamp with time zone");
-    for noise in ["::text", "(", ")", "\"", " ", "\n"] {
+    for noise in ["::text", "as \"nullif\"", "as nullif", "(", ")", "\"", " ", "\n"] {
         text = text.replace(noise, "");
     }
     text

@@ -43,9 +43,10 @@ pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
         role: Some(role.clone()),
         using: "true".to_owned(),
     };
-    // Staff see every workspace from the system's own; inside one that they have entered, that one only.
+    // Staff see every workspace from the system's own; inside one that they have entered, that one only. They read
+    // whole tables, and what stands beside an OR is computed for each row unless it is a sub-select.
     let operator = Policy {
-        using: format!("({WORKSPACE} = {SYSTEM})"),
+        using: format!("((SELECT {WORKSPACE}) = {SYSTEM})"),
         ..across("operator", "SELECT", &roles.operator)
     };
     let mut policies = vec![own, operator, across("migrate", "ALL", &roles.migrate)];
