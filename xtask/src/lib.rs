@@ -1,7 +1,7 @@
 //! The development commands, as modules: `cargo xtask help` lists them.
 //!
 //! A proof is one module that is registered in [`prove::PROOFS`]; a measurement is one module that is
-//! registered in [`bench::BENCHES`]. Everything else here is the machinery around them.
+//! registered in `bench::BENCHES`. Everything else here is the machinery around them.
 
 #![expect(clippy::print_stdout, reason = "printing is what a command does")]
 

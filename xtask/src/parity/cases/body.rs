@@ -245,6 +245,7 @@ fn limits() -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn slow() -> Vec<Case> {
     let start = |length: &str| take("").header("content-length", length).framed_by_hand();
     let world = World::Impatient;
