@@ -1,4 +1,5 @@
 //! What the measurements share: the table they read, and how ratios of interleaved blocks are judged.
 
+pub mod cpu;
 pub mod ratio;
 pub mod ticket;

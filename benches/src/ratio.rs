@@ -9,8 +9,12 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Judges at least six ratios.
-    pub fn of(mut ratios: Vec<f64>) -> Self {
+    /// Compares what `ours` took with what `theirs` took, block by block; at least six of each.
+    pub fn between(ours: &[f64], theirs: &[f64]) -> Self {
+        Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
+    }
+
+    fn of(mut ratios: Vec<f64>) -> Self {
         assert!(ratios.len() >= 6, "fewer than six blocks say nothing at 95 %");
         ratios.sort_by(f64::total_cmp);
         let n = ratios.len();
@@ -18,8 +22,7 @@ impl Ratio {
         let spread = 0.98 * (n as f64).sqrt();
         let low = ((n as f64 / 2.0 - spread).floor().max(0.0)) as usize;
         let high = ((n as f64 / 2.0 + spread).ceil() as usize).min(n - 1);
-        let median = if n % 2 == 1 { ratios[n / 2] } else { (ratios[n / 2 - 1] + ratios[n / 2]) / 2.0 };
-        Self { low: ratios[low], median, high: ratios[high] }
+        Self { low: ratios[low], median: middle(&ratios), high: ratios[high] }
     }
 
     /// A goal is missed when the whole interval lies beyond it.
@@ -32,6 +35,18 @@ impl std::fmt::Display for Ratio {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:.3}[{:.3}–{:.3}]", self.median, self.low, self.high)
     }
+}
+
+/// The value in the middle.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    middle(&values)
+}
+
+fn middle(sorted: &[f64]) -> f64 {
+    let n = sorted.len();
+    if n % 2 == 1 { sorted[n / 2] } else { f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]) }
 }
 
 #[cfg(test)]

@@ -48,10 +48,13 @@ pub struct Ticket {
 }
 
 pub fn pillar() -> Pillar {
-    let migration = Migration::new(1, Cow::Borrowed("ticket"), MigrationType::Simple, SCHEMA.into_sql_str(), false);
+    let migration =
+        Migration::new(1, Cow::Borrowed("ticket"), MigrationType::Simple, SCHEMA.into_sql_str(), false);
     Pillar::new("bench")
         .migrations(Migrations::new("bench", Migrator::with_migrations(vec![migration])))
-        .tables([Table::tenant("bench", "ticket").public(&["id", "status", "created_at"]).private(&["title"])])
+        .tables([Table::tenant("bench", "ticket")
+            .public(&["id", "status", "created_at"])
+            .private(&["title"])])
 }
 
 /// How much there is to read.
@@ -89,7 +92,9 @@ pub async fn fill(admin: &mut PgConnection, size: Size) -> Result<(WorkspaceId, 
     .execute(&mut *admin)
     .await?;
     admin.execute("INSERT INTO bench.ticket SELECT * FROM plain.ticket").await?;
-    admin.execute("INSERT INTO kernel_core.tenant SELECT DISTINCT workspace_id, now() FROM plain.ticket").await?;
+    admin
+        .execute("INSERT INTO kernel_core.tenant SELECT DISTINCT workspace_id, now() FROM plain.ticket")
+        .await?;
     admin.execute("VACUUM ANALYZE bench.ticket; ").await?;
     admin.execute("VACUUM ANALYZE plain.ticket").await?;
     let tenant = async |conn: &mut PgConnection, name: &str| -> Result<WorkspaceId> {

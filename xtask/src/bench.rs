@@ -59,7 +59,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         let manifest = cargo::workspace_dir().join("benches/Cargo.toml");
         let mut command = cargo::cargo();
         command
-            .args(["run", "--quiet", "--release", "--bin", name, "--manifest-path"])
+            // Not quietly: the first build takes minutes.
+            .args(["run", "--release", "--bin", name, "--manifest-path"])
             .arg(manifest)
             .arg("--");
         if arguments.short {

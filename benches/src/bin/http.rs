@@ -1,17 +1,21 @@
 //! What the chain costs: a tenant route behind the whole of it, with a session, against the same handler behind
-//! tower-http's request id, trace and CORS.
+//! tower-http's request id, trace and CORS, and against the handler behind nothing.
 //!
 //! Each server is a process of its own, so that its CPU time is its own; the load comes from this process.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use axum::extract::{Path, State};
 use axum::routing::get;
+use axum::serve::{Listener, ListenerExt};
 use axum::{Json, Router};
-use benches::ratio::Ratio;
+use benches::cpu;
+use benches::ratio::{Ratio, median};
 use benches::ticket::{self, LIST, LIST_PLAIN, Size, Ticket};
 use http::{HeaderName, Method};
 use kernel_auth::Auth;
@@ -19,13 +23,15 @@ use kernel_core::http::{Json as KernelJson, Route};
 use kernel_core::testkit::{Client, TestKernel, config, roles};
 use kernel_core::{App, Db, DbConfig, Error, Pillar, TenantTx, Tx, WorkspaceId};
 use kernel_tenancy::Tenancy;
+use sqlx::PgConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tower_http::cors::CorsLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
+use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
+use tracing::Level;
 use uuid::Uuid;
 use xtask::outcome::Outcome;
 
@@ -40,16 +46,22 @@ const CONNECTIONS: usize = 8;
 async fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("serve-kernel") => serve_kernel(&arguments[1]).await,
-        Some("serve-peer") => serve_peer(&arguments[1]).await,
+        Some("kernel") => serve_kernel(&arguments[1]).await,
+        Some("peer") => serve_plain(&arguments[1], true).await,
+        Some("floor") => serve_plain(&arguments[1], false).await,
         _ => measure(arguments.iter().any(|argument| argument == "--short")).await,
     }
 }
 
 fn pillar() -> Pillar {
-    ticket::pillar()
-        .permissions(ALL)
-        .routes([Route::tenant(Method::GET, "/tickets", "bench.ticket.list", READ, (), list)])
+    ticket::pillar().permissions(ALL).routes([Route::tenant(
+        Method::GET,
+        "/tickets",
+        "bench.ticket.list",
+        READ,
+        (),
+        list,
+    )])
 }
 
 async fn list(_: (), tx: &mut TenantTx, (): ()) -> Result<KernelJson<Vec<Ticket>>, Error> {
@@ -62,13 +74,13 @@ fn register(app: kernel_core::AppBuilder) -> kernel_core::AppBuilder {
 }
 
 fn logging() {
-    // Both write one line per request to the same kind of place.
-    tracing_subscriber::fmt().json().with_max_level(tracing::Level::INFO).with_writer(std::io::sink).init();
+    // Who logs writes one line per request, to the same kind of place.
+    tracing_subscriber::fmt().json().with_max_level(Level::INFO).with_writer(std::io::sink).init();
 }
 
-async fn announce(listener: &TcpListener) -> Result<()> {
+fn announce(address: SocketAddr) -> Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "{}", listener.local_addr()?.port())?;
+    writeln!(out, "{}", address.port())?;
     Ok(out.flush()?)
 }
 
@@ -78,36 +90,45 @@ async fn serve_kernel(app_url: &str) -> Result<ExitCode> {
     db.roles = roles();
     let mut config = config();
     config.clock = kernel_core::Clock::system();
-    for quota in [&mut config.http.quotas.address, &mut config.http.quotas.actor, &mut config.http.quotas.workspace] {
-        *quota = kernel_core::http::Quota::per_minute(100_000_000);
+    for quota in
+        [&mut config.http.quotas.address, &mut config.http.quotas.actor, &mut config.http.quotas.workspace]
+    {
+        // Counted like any other, and never spent.
+        quota.requests = NonZeroU32::MAX;
+        quota.window = Duration::from_millis(u64::from(u32::MAX));
     }
     let app = register(App::builder(Db::new(&db)?, config)).build().await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    announce(&listener).await?;
-    let router = kernel_axum::mount(Router::new(), app);
-    axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>()).await?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    announce(listener.local_addr()?)?;
+    let router = kernel_axum::mount(Router::new(), app.clone());
+    kernel_axum::serve(&app, listener, router, std::future::pending()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve_peer(app_url: &str) -> Result<ExitCode> {
-    logging();
-    let options: PgConnectOptions = app_url.parse()?;
+async fn serve_plain(app_url: &str, layers: bool) -> Result<ExitCode> {
+    let name = if layers { "peer" } else { "floor" };
+    let options = app_url.parse::<PgConnectOptions>()?.application_name(name);
     let pool = PgPoolOptions::new().max_connections(16).test_before_acquire(false).connect_lazy_with(options);
-    let id = HeaderName::from_static("x-request-id");
-    let router = Router::new()
-        .route("/w/{workspace}/tickets", get(peer_list))
-        .with_state(pool)
-        .layer(CorsLayer::new())
-        .layer(TraceLayer::new_for_http())
-        .layer(PropagateRequestIdLayer::new(id.clone()))
-        .layer(SetRequestIdLayer::new(id, MakeRequestUuid));
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    announce(&listener).await?;
+    let mut router = Router::new().route("/w/{workspace}/tickets", get(plain_list)).with_state(pool);
+    if layers {
+        logging();
+        let id = HeaderName::from_static("x-request-id");
+        let trace = TraceLayer::new_for_http()
+            .make_span_with(DefaultMakeSpan::new().level(Level::INFO))
+            .on_response(DefaultOnResponse::new().level(Level::INFO));
+        router = router
+            .layer(CorsLayer::new())
+            .layer(PropagateRequestIdLayer::new(id.clone()))
+            .layer(trace)
+            .layer(SetRequestIdLayer::new(id, MakeRequestUuid));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await?.tap_io(|stream| drop(stream.set_nodelay(true)));
+    announce(listener.local_addr()?)?;
     axum::serve(listener, router).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn peer_list(State(pool): State<PgPool>, Path(workspace): Path<Uuid>) -> Json<Vec<Ticket>> {
+async fn plain_list(State(pool): State<PgPool>, Path(workspace): Path<Uuid>) -> Json<Vec<Ticket>> {
     let mut tx = pool.begin_with("BEGIN READ ONLY").await.expect("the database answers");
     let rows = sqlx::query_as(LIST_PLAIN).bind(workspace).bind("open").fetch_all(&mut *tx).await;
     tx.commit().await.expect("the database answers");
@@ -116,6 +137,7 @@ async fn peer_list(State(pool): State<PgPool>, Path(workspace): Path<Uuid>) -> J
 
 /// A server and how to ask it for the list.
 struct Served {
+    name: &'static str,
     child: Child,
     pid: u32,
     port: u16,
@@ -142,9 +164,11 @@ async fn measure(short: bool) -> Result<ExitCode> {
     let mut admin = kernel.admin().await;
     ticket::fill(&mut admin, Size { tenants: 1_000, rows: 100_000 }).await?;
     let mut client = Client::new(&kernel.app);
-    let person = serde_json::json!({ "name": "Ada", "email": "ada@example.com", "password": "correct horse battery" });
+    let person =
+        serde_json::json!({ "name": "Ada", "email": "ada@example.com", "password": "correct horse battery" });
     ensure!(client.post("/api/v1/auth/sign-up", &person).await.status == 201, "sign-up failed");
-    let founded = client.post("/api/v1/workspaces", &serde_json::json!({ "name": "Acme", "slug": "acme" })).await;
+    let founded =
+        client.post("/api/v1/workspaces", &serde_json::json!({ "name": "Acme", "slug": "acme" })).await;
     let workspace: WorkspaceId = founded.json()["id"].as_str().context("no workspace")?.parse()?;
     for table in ["bench", "plain"] {
         let text = format!(
@@ -159,63 +183,78 @@ async fn measure(short: bool) -> Result<ExitCode> {
         .await?;
     let url = kernel.database.logins().of(&roles().app);
     let cookie = client.cookie().context("no session")?.to_owned();
+    let plain = format!("/w/{}/tickets", workspace.uuid());
     let mut served = Vec::new();
     for (mode, path, extra) in [
-        ("serve-kernel", "/api/v1/w/acme/tickets".to_owned(), format!("Cookie: {cookie}\r\n")),
-        ("serve-peer", format!("/w/{}/tickets", workspace.uuid()), String::new()),
+        ("kernel", "/api/v1/w/acme/tickets".to_owned(), format!("Cookie: {cookie}\r\n")),
+        ("peer", plain.clone(), String::new()),
+        ("floor", plain, String::new()),
     ] {
         let (child, port) = start(mode, &url).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{extra}\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{extra}\r\n");
         let pid = child.id().context("the server is gone")?;
-        served.push(Served { child, pid, port, request });
+        served.push(Served { name: mode, child, pid, port, request });
     }
-    let outcome = compare(&served, if short { 20 } else { 60 }, if short { 800 } else { 2_000 }).await?;
+    let (blocks, requests) = if short { (20, 400) } else { (60, 800) };
+    let outcome = compare(&served, &mut admin, blocks, requests).await?;
     for server in &mut served {
         server.child.kill().await?;
     }
     Ok(outcome.report("http"))
 }
 
-async fn compare(served: &[Served], blocks: usize, requests: usize) -> Result<Outcome> {
-    let (mut ratios, mut cpu, mut wall) = (Vec::new(), [Duration::ZERO; 2], [Duration::ZERO; 2]);
-    for block in 0..blocks + 2 {
-        let mut spent = [Duration::ZERO; 2];
-        for turn in 0..2 {
-            let who = (turn + block) % 2;
-            let (before, started) = (cpu_of(served[who].pid)?, Instant::now());
-            load(&served[who], requests).await?;
-            spent[who] = cpu_of(served[who].pid)? - before;
-            if block >= 2 {
-                cpu[who] += spent[who];
-                wall[who] += started.elapsed();
-            }
-        }
-        if block >= 2 {
-            ratios.push(spent[0].as_secs_f64() / spent[1].as_secs_f64());
-        }
-    }
-    let each = |total: Duration| total.as_secs_f64() * 1e6 / (blocks * requests) as f64;
-    let rate = |total: Duration| (blocks * requests) as f64 / total.as_secs_f64();
-    let ratio = Ratio::of(ratios);
-    Ok(Outcome::new()
-        .value("blocks", blocks)
-        .value("kernel_cpu", format!("{:.0}µs", each(cpu[0])))
-        .value("peer_cpu", format!("{:.0}µs", each(cpu[1])))
-        .value("kernel_rate", format!("{:.0}/s", rate(wall[0])))
-        .value("peer_rate", format!("{:.0}/s", rate(wall[1])))
-        .value("cpu_ratio", ratio)
-        .require(!ratio.misses(2.0), format!("{ratio} times the peer's CPU time, goal 2")))
+/// What one request cost, in microseconds, block by block.
+#[derive(Default)]
+struct Spent {
+    cpu: Vec<f64>,
+    database: Vec<f64>,
+    wall: Vec<f64>,
 }
 
-/// User and system time of a process, from the kernel's accounting in nanoseconds.
-fn cpu_of(pid: u32) -> Result<Duration> {
-    let mut total = 0;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-        let nanos: u64 = text.split_whitespace().next().context("no schedstat")?.parse()?;
-        total += nanos;
+async fn compare(
+    served: &[Served],
+    admin: &mut PgConnection,
+    blocks: usize,
+    requests: usize,
+) -> Result<Outcome> {
+    let mut spent: Vec<_> = served.iter().map(|_| Spent::default()).collect();
+    // The first two blocks fill caches.
+    for block in 0..blocks + 2 {
+        for turn in 0..served.len() {
+            // Whoever goes first changes from block to block.
+            let who = (turn + block) % served.len();
+            let (server, spent) = (&served[who], &mut spent[who]);
+            let (process, database) =
+                (cpu::of_process(server.pid)?, cpu::of_database(admin, server.name).await?);
+            let started = Instant::now();
+            load(server, requests).await?;
+            let wall = started.elapsed();
+            if block >= 2 {
+                let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
+                spent.wall.push(each(wall));
+                spent.cpu.push(each(cpu::since(process, cpu::of_process(server.pid)?)?));
+                spent.database.push(each(cpu::since(database, cpu::of_database(admin, server.name).await?)?));
+            }
+        }
     }
-    Ok(Duration::from_nanos(total))
+    let [kernel, peer, floor] = spent.as_slice() else { bail!("three servers are compared") };
+    let (ratio, over_floor) =
+        (Ratio::between(&kernel.cpu, &peer.cpu), Ratio::between(&kernel.cpu, &floor.cpu));
+    let each = |pick: fn(&Spent) -> &[f64]| {
+        let [kernel, peer, floor] = [kernel, peer, floor].map(|spent| median(pick(spent)));
+        format!("{kernel:.0}/{peer:.0}/{floor:.0}µs")
+    };
+    Ok(Outcome::new()
+        .value("blocks", blocks)
+        .value("requests", requests)
+        .value("of", "kernel/peer/floor")
+        .value("cpu", each(|spent| &spent.cpu))
+        .value("database_cpu", each(|spent| &spent.database))
+        .value("wall", each(|spent| &spent.wall))
+        .value("cpu_ratio_floor", over_floor)
+        .value("cpu_ratio", ratio)
+        .require(!ratio.misses(2.0), format!("{ratio} times the peer's CPU time, goal 2")))
 }
 
 async fn load(server: &Served, requests: usize) -> Result<()> {
@@ -238,10 +277,8 @@ async fn ask(port: u16, request: String, times: usize) -> Result<()> {
         buffer.clear();
         loop {
             ensure!(stream.read_buf(&mut buffer).await? > 0, "the server hung up");
-            if let Some(whole) = length(&buffer)? {
-                if buffer.len() >= whole {
-                    break;
-                }
+            if length(&buffer)?.is_some_and(|whole| buffer.len() >= whole) {
+                break;
             }
         }
         if !buffer.starts_with(b"HTTP/1.1 200") {
