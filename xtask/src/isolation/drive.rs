@@ -104,8 +104,8 @@ impl<'w> Drive<'w> {
             asker: draft.asker.name,
         };
         let ask = draft.ask(operation);
-        let is_safe = operation.is_safe();
-        if position == Position::Whole && kind == Kind::Own && !is_safe {
+        let deletes = operation.method == Method::DELETE;
+        if position == Position::Whole && kind == Kind::Own && deletes {
             // What it deletes stays in the copy.
             self.keep_moment().await?;
         }
