@@ -39,7 +39,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
         let product = Product::of(framework);
         product.build().await?;
         let logins = database(server.options(), framework).await?;
-        let running = product.start(&logins, None).await?;
+        let running = product.start(&logins, None, "warn").await?;
         let walked = tools.walk(&running.url, framework, &options).await?;
         drop(running);
         outcome = match walked {

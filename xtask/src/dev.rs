@@ -59,7 +59,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     if arguments.only.is_some() {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut running = product.start(&logins, arguments.port).await?;
+    let mut running = product.start(&logins, arguments.port, "info").await?;
     announce(&running.url, &logins, started.elapsed());
     running.until_stopped().await
 }

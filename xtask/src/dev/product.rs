@@ -56,7 +56,7 @@ impl Product {
     }
 
     /// Starts the program with all logins of the database, and waits until it answers.
-    pub(crate) async fn start(&self, logins: &Logins, port: Option<u16>) -> Result<Running> {
+    pub(crate) async fn start(&self, logins: &Logins, port: Option<u16>, log: &str) -> Result<Running> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port)?));
         let url = format!("http://localhost:{}", address.port());
         let db = logins.config();
@@ -72,6 +72,7 @@ impl Product {
             .env("OPERATOR_DATABASE_URL", db.operator.unwrap_or_default())
             .env("DATABASE_ROLE_PREFIX", DATABASE)
             .env("LISTEN", address.to_string())
+            .env("LOG", log)
             .env("PUBLIC_ORIGIN", &url);
         let mut child = command.spawn().with_context(|| format!("{} cannot be started", self.package))?;
         let stdin = child.stdin.take();
