@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use kernel_core::testkit::Logins;
-use kernel_core::testkit::postgres::Postgres;
 use kernel_core::{Db, DbConfig, Entropy, Id, Noun, WorkspaceId};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
@@ -45,21 +44,13 @@ const LIFE: (u64, u64) = (20, 400);
 /// When there is no PostgreSQL that survives a crash, and when a host does not start.
 pub async fn run(options: Options) -> Result<Outcome> {
     let kills = if options.short { 15 } else { 500 };
-    let server = durable(&options).await?;
+    let server = options.durable_postgres().await?;
     let database = format!("kernel_atomicity_{}", std::process::id());
     let logins = Logins::new(server.options(), &database, &product::roles());
     let outcome = trial(&logins, options.fault.and_then(Fault::named), kills).await;
     let mut admin = PgConnection::connect(&server.url("postgres")).await?;
     admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS \"{database}\" WITH (FORCE)"))).await?;
     outcome
-}
-
-/// A server of its own that writes what it is told to write.
-async fn durable(options: &Options) -> Result<Postgres> {
-    let mut search = options.search()?;
-    search.durable = true;
-    "durable".clone_into(&mut search.cluster);
-    crate::postgres::find(&search).await
 }
 
 async fn trial(logins: &Logins, fault: Option<Fault>, kills: u64) -> Result<Outcome> {
