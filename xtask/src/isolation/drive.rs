@@ -97,15 +97,11 @@ impl<'w> Drive<'w> {
         kind: Kind,
     ) -> Result<Answer> {
         let operation = &self.operations[index];
-        let label = Label {
-            operation: operation.name.clone(),
-            position: position.clone(),
-            kind,
-            asker: draft.asker.name,
-        };
-        let ask = draft.ask(operation);
         let deletes = operation.method == Method::DELETE;
-        if position == Position::Whole && kind == Kind::Own && deletes {
+        let is_own_case = position == Position::Whole && kind == Kind::Own;
+        let label = Label { operation: operation.name.clone(), position, kind, asker: draft.asker.name };
+        let ask = draft.ask(operation);
+        if is_own_case && deletes {
             // What it deletes stays in the copy.
             self.keep_moment().await?;
         }
