@@ -53,9 +53,6 @@ use self::host::Framework;
 use self::plant::Plant;
 use self::stage::Stage;
 
-/// What one part of the proof found out.
-pub use crate::outcome::Outcome as Figures;
-
 /// The faults that the proof can plant.
 pub const FAULTS: &[&str] = &[
     "no-where",
@@ -94,7 +91,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
         Ok(stage) => stage,
         // A list of masks that hides too much ends the proof before it begins.
         Err(error) if plant == Plant::MaskEverything => {
-            return Ok(Figures::new().require(false, format!("{error:#}")));
+            return Ok(Outcome::new().require(false, format!("{error:#}")));
         }
         Err(error) => return Err(error),
     };

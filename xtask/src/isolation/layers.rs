@@ -8,7 +8,7 @@ use super::plant::Plant;
 use super::stage::Stage;
 use super::state::tables;
 use super::trial::{self, Noticed, Weakening, without_policies};
-use super::{Figures, print};
+use super::{Outcome, print};
 use crate::wire::{Identity, SeenStatement, StripTenantPredicate};
 
 /// How many findings are printed.
@@ -19,7 +19,7 @@ const FILTERS_MIN: usize = 10;
 /// What the layers part leaves for the mutants: the statements of the product.
 #[derive(Debug)]
 pub(super) struct Layers {
-    pub(super) figures: Figures,
+    pub(super) figures: Outcome,
     pub(super) seen: Vec<SeenStatement>,
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn run(stage: &Stage, short: bool) -> Result<Layers> {
     print("not readable on the wire", unread.iter());
     let stripped = by_policies.seen.iter().filter(|statement| statement.rewritten.is_some()).count();
     let leaks = by_policies.findings.len() + by_filters.findings.len();
-    let figures = Figures::new()
+    let figures = Outcome::new()
         .value("layers_statements", by_filters.seen.len())
         .value("layers_stripped", stripped)
         .value("layers_leaks", leaks)

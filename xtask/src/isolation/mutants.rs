@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::plant::Plant;
 use super::stage::Stage;
 use super::trial::{self, Weakening};
-use super::{Figures, print};
+use super::{Outcome, print};
 use crate::wire::{Identity, SeenStatement};
 
 use equivalent::Equivalents;
@@ -47,7 +47,7 @@ enum Verdict {
 }
 
 /// Tries every mutant, or a sample of each class.
-pub(super) async fn run(stage: &Stage, seen: &[SeenStatement], short: bool) -> Result<Figures> {
+pub(super) async fn run(stage: &Stage, seen: &[SeenStatement], short: bool) -> Result<Outcome> {
     let equivalents = Equivalents::read()?;
     let mut all = statement::mutants(stage, seen).await?;
     all.extend(statement::settings(stage));
@@ -75,7 +75,7 @@ pub(super) async fn run(stage: &Stage, seen: &[SeenStatement], short: bool) -> R
     print("equivalent, but there is no such mutant", unknown.iter());
     let killed = verdicts.len() - survivors.len();
     let by_boot = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Boot).count();
-    Ok(Figures::new()
+    Ok(Outcome::new()
         .value("mutants", format!("{killed}/{}", verdicts.len()))
         .value("mutants_made", made)
         .value("noticed_at_boot_only", by_boot)

@@ -12,13 +12,13 @@ use super::stage::Stage;
 use super::state::Rows;
 use super::step::{Action, Kind, Position, Script};
 use super::world::{Party, World};
-use super::{Figures, print};
+use super::{Outcome, print};
 
 /// How many findings are printed.
 const PRINTED: usize = 12;
 
 /// Plays the script beside the others, in memory and on every framework.
-pub(super) async fn run(stage: &Stage, frameworks: &[Framework]) -> Result<Figures> {
+pub(super) async fn run(stage: &Stage, frameworks: &[Framework]) -> Result<Outcome> {
     let mut findings = outsiders_see_nothing(&stage.script);
     findings.extend(not_as_missing(&stage.script));
     let mut used = BTreeMap::new();
@@ -35,7 +35,7 @@ pub(super) async fn run(stage: &Stage, frameworks: &[Framework]) -> Result<Figur
     print("no own case", stage.open.iter().chain(&stage.mirror.open));
     print("not tried", stage.gaps.iter());
     let cases = stage.script.requests() * (1 + frameworks.len());
-    Ok(Figures::new()
+    Ok(Outcome::new()
         .value("routes", stage.routes)
         .value("cases", cases)
         .value("positions", positions(&stage.script))
