@@ -7,9 +7,9 @@ use kernel_core::table::Function;
 use kernel_core::{Migrations, Pillar, Table};
 
 use crate::http;
-use crate::password::Passwords;
+use crate::password::{HashCost, Passwords};
 
-/// How long sessions last, and how many passwords are hashed at once.
+/// How long sessions last, and how passwords are hashed.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// A session ends when it has not been used for this long. 14 days.
@@ -20,11 +20,19 @@ pub struct Settings {
     pub hashing: usize,
     /// Passwords that may wait for their turn; more are refused with `Retry-After`. 64.
     pub waiting: usize,
+    /// How much work a new hash is. Each hash says what it took, so that another cost locks nobody out.
+    pub hash_cost: HashCost,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { session_idle: TimeDelta::days(14), session_end: TimeDelta::days(90), hashing: 2, waiting: 64 }
+        Self {
+            session_idle: TimeDelta::days(14),
+            session_end: TimeDelta::days(90),
+            hashing: 2,
+            waiting: 64,
+            hash_cost: HashCost::default(),
+        }
     }
 }
 
@@ -34,10 +42,6 @@ pub struct Auth {
     pub(crate) settings: Arc<Settings>,
     pub(crate) passwords: Passwords,
 }
-
-/// An Argon2id hash with the same cost as every other, whose digest no password is known to have.
-const DECOY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$G6Z0ClqmqVJ7YmFjb2ZmZWUgYnJlYWsgbm93IQAAAAA";
 
 impl Default for Auth {
     fn default() -> Self {
@@ -49,7 +53,7 @@ impl Auth {
     /// The pillar with these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let passwords = Passwords::new(settings.hashing.max(1), settings.waiting, DECOY);
+        let passwords = Passwords::new(settings.hashing.max(1), settings.waiting, settings.hash_cost.clone());
         Self { settings: Arc::new(settings), passwords }
     }
 }

@@ -12,4 +12,5 @@ mod store;
 pub use account::{Account, LogIn, NewAccount};
 pub use auth::{Auth, Settings};
 pub use error::Error;
+pub use password::HashCost;
 pub use session::{COOKIE, Opened, Session};

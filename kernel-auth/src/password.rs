@@ -2,33 +2,66 @@
 
 use std::sync::Arc;
 
-use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
 use kernel_core::Ctx;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 
+/// How much work an Argon2id hash is, for whoever logs in and for whoever guesses.
+#[derive(Debug, Clone)]
+pub struct HashCost(Params);
+
+impl Default for HashCost {
+    /// 19 MiB and two passes on one lane, the least that OWASP's Password Storage Cheat Sheet recommends.
+    fn default() -> Self {
+        Self(Params::DEFAULT)
+    }
+}
+
+impl HashCost {
+    /// The least that Argon2 allows: for tests that sign up thousands of people, and for nothing else.
+    #[cfg(feature = "testkit")]
+    pub const LEAST: Self =
+        match Params::new(Params::MIN_M_COST, Params::MIN_T_COST, Params::MIN_P_COST, None) {
+            Ok(params) => Self(params),
+            Err(_) => panic!("Argon2 refuses its own minimum"),
+        };
+
+    /// A hash of this cost whose digest no password is known to have.
+    fn decoy(&self) -> String {
+        let (memory, passes, lanes) = (self.0.m_cost(), self.0.t_cost(), self.0.p_cost());
+        format!(
+            "$argon2id$v=19$m={memory},t={passes},p={lanes}$c2FsdHNhbHRzYWx0c2FsdA\
+             $G6Z0ClqmqVJ7YmFjb2ZmZWUgYnJlYWsgbm93IQAAAAA"
+        )
+    }
+}
+
 /// Hashes passwords, at most as many at once as there are slots; a bounded number more may wait.
 #[derive(Debug, Clone)]
 pub(crate) struct Passwords {
     slots: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    cost: HashCost,
     /// A hash of nothing anyone knows, verified for unknown addresses so that they take the same time.
     decoy: Arc<str>,
 }
 
 impl Passwords {
-    pub(crate) fn new(slots: usize, queue: usize, decoy: &str) -> Self {
+    pub(crate) fn new(slots: usize, queue: usize, cost: HashCost) -> Self {
         let queue = Arc::new(Semaphore::new(slots + queue));
-        Self { slots: Arc::new(Semaphore::new(slots)), queue, decoy: Arc::from(decoy) }
+        let decoy = Arc::from(cost.decoy());
+        Self { slots: Arc::new(Semaphore::new(slots)), queue, cost, decoy }
     }
 
     pub(crate) async fn hash(&self, ctx: &Ctx, password: String) -> Result<String, kernel_core::Error> {
         let salt: [u8; 16] = ctx.entropy().bytes();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.cost.0.clone());
         self.work(password, move |password| {
-            let hash = Argon2::default().hash_password_with_salt(password, &salt);
+            let hash = argon2.hash_password_with_salt(password, &salt);
             hash.map(|hash| hash.to_string()).map_err(|error| kernel_core::Error::internal(error.to_string()))
         })
         .await?

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kernel_core::testkit::pgbouncer::PgBouncer;
 use kernel_core::testkit::{TestDatabase, TestKernel, config, left_out, roles};
 use kernel_core::{App, AppBuilder, Db, DbConfig, DbError, TenantTx, Workspace};
@@ -90,6 +90,12 @@ async fn client(options: &Options, url: String) -> Result<Client> {
     config.statement_cache = 0;
     config.max_connections = CONNECTIONS;
     config.statement_timeout = Duration::from_millis(400);
+    let forgetful = DbConfig { statement_cache: 100, ..config.clone() };
+    let refused = product_on(Db::new(&forgetful)?).build().await.err().map(|problems| problems.to_string());
+    ensure!(
+        refused.as_deref().is_some_and(|problems| problems.contains("has not its time limits")),
+        "an app that takes PgBouncer for the server must not start: {refused:?}"
+    );
     let db = Db::new(&config)?;
     // An app must also start here, whatever others have left on the connections that it gets.
     for _ in 0..3 {

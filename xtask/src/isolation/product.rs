@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kernel_auth::HashCost;
 use kernel_core::hook::{Hook, WorkspaceCreated};
 use kernel_core::migration::MigrationPlan;
 use kernel_core::testkit;
@@ -35,7 +36,8 @@ impl Hook<TenantTx, WorkspaceCreated> for Crew {
 
 /// The product on a database.
 pub(super) fn builder(db: Db, config: Config, crew: &Crew, plant: Plant) -> AppBuilder {
-    let product = tracker::app(db, config, &tracker::Settings::default());
+    let auth = kernel_auth::Settings { hash_cost: HashCost::LEAST, ..kernel_auth::Settings::default() };
+    let product = tracker::app(db, config, &tracker::Settings { auth, ..tracker::Settings::default() });
     let product = product.with(Pillar::new("isolation").on_workspace_created(crew.clone()));
     plant.pillar().into_iter().fold(product, AppBuilder::with)
 }

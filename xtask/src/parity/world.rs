@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kernel_auth::HashCost;
 use kernel_core::http::{Cors, Environment, Quota, Quotas, Resolution, Timeouts};
 use kernel_core::testkit::{Client, config};
 use kernel_core::{App, AppBuilder, Config, Entropy};
@@ -99,7 +100,8 @@ pub(super) fn base() -> Config {
 }
 
 pub(super) fn register(builder: AppBuilder, runs: &Runs) -> AppBuilder {
-    let auth = kernel_auth::Auth::new(kernel_auth::Settings::default());
+    let settings = kernel_auth::Settings { hash_cost: HashCost::LEAST, ..kernel_auth::Settings::default() };
+    let auth = kernel_auth::Auth::new(settings);
     builder.with(auth).with(kernel_tenancy::Tenancy).with(pillar::pillar(runs))
 }
 
