@@ -27,7 +27,7 @@ pub use operator::{OperatorTx, Reason, UnusableReason};
 pub use tenant::TenantTx;
 pub use worker::WorkerDb;
 
-pub(crate) use begin::Opening;
+use begin::{Opening, TimeLimits};
 pub(crate) use login::{Login, unsafe_host, unsafe_login};
 
 /// What went wrong with a transaction, as opposed to what a statement in it said.
@@ -37,6 +37,9 @@ pub enum DbError {
     /// A nested piece of the transaction was abandoned half-way, so the whole cannot be committed.
     #[error("the transaction was abandoned half-way and cannot be committed")]
     Abandoned,
+    /// A pooler stands between, and takes away the time limits that a connection is made with.
+    #[error("the {0} login has not its time limits: behind a pooler, set `DbConfig::statement_cache` to 0")]
+    LimitsLost(&'static str),
     /// The process was not given the login that the work needs.
     #[error("no database login for the {0} role is configured")]
     NoLogin(&'static str),
@@ -142,7 +145,7 @@ pub struct DbConfig {
     pub statement_timeout: Duration,
     /// How long a transaction may wait for its next statement.
     pub idle_timeout: Duration,
-    /// Prepared statements kept per connection; 0 behind a pooler that cannot keep them.
+    /// Prepared statements kept per connection; 0 behind a pooler that hands out its connections by the transaction.
     pub statement_cache: usize,
     /// The names of the roles.
     pub roles: RoleNames,
@@ -185,6 +188,7 @@ struct Shared {
     placements: Vec<Placement>,
     roles: RoleNames,
     opening: Opening,
+    limits: TimeLimits,
 }
 
 struct Placement {
@@ -207,8 +211,13 @@ impl Db {
     /// # Errors
     /// [`DbError::Sql`] when a URL cannot be read.
     pub fn new(config: &DbConfig) -> Result<Self, DbError> {
+        let pooled = config.statement_cache == 0;
+        let limits = TimeLimits { statement: config.statement_timeout, idle: config.idle_timeout };
         let pool = |url: &str| -> Result<PgPool, DbError> {
-            let options: PgConnectOptions = url.parse()?;
+            let mut options: PgConnectOptions = url.parse()?;
+            if !pooled {
+                options = options.options(limits.settings());
+            }
             Ok(PgPoolOptions::new()
                 .max_connections(config.max_connections)
                 .acquire_timeout(Duration::from_secs(5))
@@ -224,12 +233,9 @@ impl Db {
             worker: config.worker.as_deref().map(pool).transpose()?,
             operator: config.operator.as_deref().map(pool).transpose()?,
         };
-        let opening = Opening {
-            statement_timeout: config.statement_timeout,
-            idle_timeout: config.idle_timeout,
-            pooled: config.statement_cache == 0,
-        };
-        let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening };
+        // Behind a pooler a connection belongs to a transaction only, so the limits do too.
+        let opening = Opening { limits: pooled.then_some(limits), pooled };
+        let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening, limits };
         Ok(Self { shared: Arc::new(shared), hooks: Arc::default() })
     }
 
@@ -312,6 +318,17 @@ impl Db {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         begin::outside(pool.clone(), self.shared.opening.pooled, work).await
+    }
+
+    /// Whether a connection outside a transaction has the limits that it was made with, where it should.
+    pub(crate) async fn has_limits(&self, conn: &mut PgConnection) -> Result<bool, DbError> {
+        let Shared { opening, limits, .. } = &*self.shared;
+        if opening.limits.is_some() {
+            return Ok(true);
+        }
+        let found =
+            crate::store::setting::milliseconds(conn, &limits.settings().map(|(name, _)| name)).await?;
+        Ok(found.into_iter().map(Some).eq(limits.settings().map(|(_, value)| i64::try_from(value).ok())))
     }
 
     pub(crate) fn placement(&self, name: Option<&str>) -> Result<usize, DbError> {

@@ -192,6 +192,9 @@ pub(super) async fn database(db: &Db, plan: &MigrationPlan, problems: &mut Vec<P
     for (login, pool) in db.pools() {
         let checked = db.outside(pool, async |conn: &mut PgConnection| {
             unsafe_login(conn, db.roles(), login).await?;
+            if !db.has_limits(conn).await? {
+                return Err(DbError::LimitsLost(login.name()));
+            }
             queue_functions(conn, login, plan).await
         });
         match checked.await {

@@ -1,6 +1,6 @@
 //! Opening and ending transactions: the begin string, and futures that cannot be cut in half.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -18,11 +18,29 @@ use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
 
-/// The limits that every transaction opens with.
+/// How long a transaction may keep the server waiting or busy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeLimits {
+    pub(crate) statement: Duration,
+    /// Between two statements of a transaction.
+    pub(crate) idle: Duration,
+}
+
+impl TimeLimits {
+    /// As settings of a connection, in milliseconds.
+    pub(crate) fn settings(&self) -> [(&'static str, u128); 2] {
+        [
+            ("statement_timeout", self.statement.as_millis()),
+            ("idle_in_transaction_session_timeout", self.idle.as_millis()),
+        ]
+    }
+}
+
+/// How transactions open.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opening {
-    pub(crate) statement_timeout: Duration,
-    pub(crate) idle_timeout: Duration,
+    /// Limits other than those that the connection was made with.
+    pub(crate) limits: Option<TimeLimits>,
     /// A pooler hands each transaction to another connection of the server, on which others have prepared statements.
     pub(crate) pooled: bool,
 }
@@ -34,10 +52,9 @@ const FORGET: &str = "DO $$ DECLARE statement text; BEGIN \
      EXECUTE format('DEALLOCATE %I', statement); END LOOP; END $$; ";
 
 /// COMMIT of a transaction in which a statement failed is a silent ROLLBACK. The first of these is refused there, and
-/// brings the errors of deferred constraints forward. The others see that nothing of this workspace stays on the
-/// connection for whoever has it next: a cursor that outlives its transaction, a setting made for the whole session.
-const BEFORE_COMMIT: &str =
-    "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET app.workspace_id; RESET app.actor_id";
+/// brings the errors of deferred constraints forward. The others see that nothing of this transaction stays on the
+/// connection for whoever has it next: a cursor that outlives it, a setting made for the whole session.
+const BEFORE_COMMIT: &str = "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET ALL";
 
 impl Opening {
     /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
@@ -46,13 +63,15 @@ impl Opening {
         let mode = if ctx.read_only() { " READ ONLY" } else { "" };
         let actor = ctx.actor().id().unwrap_or(Uuid::nil());
         let forget = if self.pooled { FORGET } else { "" };
-        format!(
-            "BEGIN{mode}; {forget}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'; \
-             SET LOCAL statement_timeout = {statement}; SET LOCAL idle_in_transaction_session_timeout = {idle}",
+        let mut statement = format!(
+            "BEGIN{mode}; {forget}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'",
             workspace = workspace.uuid(),
-            statement = self.statement_timeout.as_millis(),
-            idle = self.idle_timeout.as_millis(),
-        )
+        );
+        for (setting, value) in self.limits.iter().flat_map(TimeLimits::settings) {
+            // Writing to a String cannot fail.
+            let _ = write!(statement, "; SET LOCAL {setting} = {value}");
+        }
+        statement
     }
 }
 

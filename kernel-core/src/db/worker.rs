@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
 
-use super::begin::{self, Opening};
+use super::begin::{self, Opening, TimeLimits};
 use super::{Db, DbError, GlobalTx, TenantTx, settle};
 use crate::ctx::Ctx;
 use crate::id::WorkspaceId;
@@ -72,7 +72,8 @@ impl WorkerDb {
 
     async fn open(&self, ctx: &Ctx, workspace: WorkspaceId, limit: Duration) -> Result<begin::Open, DbError> {
         let pooled = self.db.shared.opening.pooled;
-        let opening = Opening { statement_timeout: limit, idle_timeout: limit, pooled };
+        let limits = Some(TimeLimits { statement: limit, idle: limit });
+        let opening = Opening { limits, pooled };
         let statement = opening.statement(ctx, workspace);
         begin::open(self.pool.clone(), statement, ctx.read_only(), self.db.hooks.clone()).await
     }

@@ -33,3 +33,10 @@ pub(crate) async fn adopt(
         .await?;
     Ok(())
 }
+
+/// The values of settings that are times, in the order of their names here.
+pub(crate) async fn milliseconds(conn: &mut PgConnection, names: &[&str]) -> Result<Vec<i64>, sqlx::Error> {
+    let sql = "SELECT s.setting::bigint FROM unnest($1) WITH ORDINALITY AS n (name, place) \
+               JOIN pg_catalog.pg_settings s USING (name) WHERE s.unit = 'ms' ORDER BY n.place";
+    sqlx::query_scalar(sql).bind(names).fetch_all(conn).await
+}

@@ -142,12 +142,13 @@ fn settings(dir: &Path, port: u16, logins: &[PgConnectOptions], pool_size: u32) 
         format!("* = host={host} port={}", server.get_port())
     });
     let dir = dir.display();
-    // sqlx sets `extra_float_digits` when it connects, which PgBouncer does not track; 15 and later do without.
+    // sqlx sets `extra_float_digits` when it connects, which PgBouncer does not track; 15 and later do without. Where
+    // `options` are ignored too, time limits get lost on the way, and an app must notice.
     format!(
         "[databases]\n{server}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
          auth_type = plain\nauth_file = {dir}/users\nlogfile = {dir}/log\npool_mode = transaction\n\
          default_pool_size = {pool_size}\nmax_client_conn = 1000\n\
-         ignore_startup_parameters = extra_float_digits\n"
+         ignore_startup_parameters = extra_float_digits, options\n"
     )
 }
 

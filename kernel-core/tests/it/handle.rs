@@ -253,6 +253,7 @@ async fn nothing_of_a_workspace_stays_on_the_connection() {
         let left = db.tenant(&ctx, &one, async |tx: &mut TenantTx| {
             let session = format!("SELECT set_config('app.workspace_id', '{}', false)", one.id().uuid());
             tx.conn().execute(sqlx::AssertSqlSafe(session)).await?;
+            tx.conn().execute("SET statement_timeout = 0").await?;
             tx.conn().execute("DECLARE kept CURSOR WITH HOLD FOR SELECT name FROM shop.item").await?;
             Ok::<_, DbError>(())
         });
@@ -264,6 +265,8 @@ async fn nothing_of_a_workspace_stays_on_the_connection() {
         });
         assert!(without.await.unwrap().is_empty(), "reading: {reading}");
         let fetched = db.tenant(&ctx, &other, async |tx: &mut TenantTx| {
+            let limit: String = sqlx::query_scalar("SHOW statement_timeout").fetch_one(tx.conn()).await?;
+            assert_eq!(limit, "5s");
             tx.conn().execute("FETCH ALL FROM kept").await.map_err(DbError::from)
         });
         let message = std::error::Error::source(&fetched.await.unwrap_err()).unwrap().to_string();
