@@ -16,6 +16,7 @@ use crate::store;
 
 /// Someone who can log in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Account {
     /// The user's id.
     pub id: UserId,
@@ -96,7 +97,7 @@ impl Auth {
             })?;
             audit(tx, AuditEntry::new("auth.sign_up").target("user", id)).await?;
             publish(tx, &SignedUp { user_id: id }).await?;
-            hook::signed_up(tx, &SignUp { user: id, name: row.name.clone() }).await?;
+            hook::signed_up(tx, &SignUp::new(id, &row.name)).await?;
             let account = Account { id, name: row.name, email: row.email, email_verified: false };
             self.open_session(tx, account, before).await
         })

@@ -11,6 +11,7 @@ use crate::password::{HashCost, Passwords};
 
 /// How long sessions last, and how passwords are hashed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// A session ends when it has not been used for this long. 14 days.
     pub session_idle: TimeDelta,

@@ -29,6 +29,7 @@ pub(crate) type SessionId = Id<SessionNoun>;
 
 /// A session just opened: whose it is, and the cookie that proves it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Opened {
     /// What its owner may know of it.
     pub session: Session,
@@ -38,6 +39,7 @@ pub struct Opened {
 
 /// A session, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Session {
     /// Whose session it is.
     pub user: Account,
@@ -142,6 +144,6 @@ impl kernel_core::seam::Auth for Auth {
         let Some(session) = found else { return Ok(None) };
         self.slide(ctx, db, &session).await?;
         let actor = Actor::User { id: session.user_id, verified: session.verified };
-        Ok(Some(Principal { actor, csrf: Some(csrf_of(cookie)) }))
+        Ok(Some(Principal::by_cookie(actor, csrf_of(cookie))))
     }
 }

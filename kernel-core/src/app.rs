@@ -23,6 +23,7 @@ pub use check::{Problem, Problems};
 
 /// What an app is configured with. A plain struct: the host reads its environment and files.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Config {
     /// How requests are served.
     pub http: HttpConfig,

@@ -16,6 +16,7 @@ use crate::table::{Caller, Function, Rights, Scope, Table};
 
 /// A difference between the database and what was declared, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The table, function or role.
     pub object: String,

@@ -56,6 +56,7 @@ enum Origin {
 
 /// Where a request came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Client {
     /// The address of the client, after the trusted proxies.
     pub ip: Option<IpAddr>,

@@ -132,6 +132,7 @@ pub fn violates(error: &sqlx::Error, constraint: &str) -> bool {
 
 /// The logins and limits of one database.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct DbConfig {
     /// URL of the `app` login, which serves requests.
     pub app: String,

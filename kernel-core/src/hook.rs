@@ -11,6 +11,7 @@ use crate::seam::{People, Person};
 
 /// Someone has just signed up, by whatever way.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SignUp {
     /// The new user.
     pub user: UserId,
@@ -18,8 +19,17 @@ pub struct SignUp {
     pub name: String,
 }
 
+impl SignUp {
+    /// The user of this id has signed up under this name.
+    #[must_use]
+    pub fn new(user: UserId, name: impl Into<String>) -> Self {
+        Self { user, name: name.into() }
+    }
+}
+
 /// A workspace has just been founded.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct WorkspaceCreated {
     /// The new workspace.
     pub workspace: WorkspaceId,
@@ -27,6 +37,14 @@ pub struct WorkspaceCreated {
     pub slug: String,
     /// Who founded it.
     pub owner: UserId,
+}
+
+impl WorkspaceCreated {
+    /// `owner` has founded this workspace.
+    #[must_use]
+    pub fn new(workspace: WorkspaceId, slug: impl Into<String>, owner: UserId) -> Self {
+        Self { workspace, slug: slug.into(), owner }
+    }
 }
 
 /// A reaction to `E` inside a transaction `X`.

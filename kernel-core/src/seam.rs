@@ -13,6 +13,7 @@ use crate::workspace::{Workspace, WorkspaceStatus};
 
 /// What a request shows to prove who sent it.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub enum Credential<'a> {
     /// The value of an `Authorization: Bearer` header.
     Bearer(&'a str),
@@ -31,11 +32,26 @@ impl std::fmt::Debug for Credential<'_> {
 
 /// Whom a credential proves.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Principal {
     /// Who acts.
     pub actor: Actor,
     /// For a cookie: the token that a write must also carry.
     pub csrf: Option<String>,
+}
+
+impl Principal {
+    /// Whom a credential proves that no browser sends by itself.
+    #[must_use]
+    pub fn by_bearer(actor: Actor) -> Self {
+        Self { actor, csrf: None }
+    }
+
+    /// Whom a cookie proves, and the token that a write must also carry.
+    #[must_use]
+    pub fn by_cookie(actor: Actor, csrf: impl Into<String>) -> Self {
+        Self { actor, csrf: Some(csrf.into()) }
+    }
 }
 
 /// Turns credentials into actors.
@@ -58,6 +74,7 @@ pub trait Auth: Send + Sync {
 
 /// Someone, as others see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Person {
     /// The user.
     pub id: UserId,
@@ -65,6 +82,14 @@ pub struct Person {
     pub name: String,
     /// Their address. Show it to those who may know it only.
     pub email: String,
+}
+
+impl Person {
+    /// The user of this id, with the name and the address that they gave.
+    #[must_use]
+    pub fn new(id: UserId, name: impl Into<String>, email: impl Into<String>) -> Self {
+        Self { id, name: name.into(), email: email.into() }
+    }
 }
 
 /// Knows people's names. [`people`](crate::people) asks it from inside any transaction.
@@ -79,6 +104,7 @@ pub trait People: Send + Sync {
 
 /// How a request names its workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WorkspaceName {
     /// By id, in a header.
     Id(WorkspaceId),
@@ -88,6 +114,7 @@ pub enum WorkspaceName {
 
 /// A workspace that the actor is a member of. A plain record: the evidence is made of it in the core.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct FoundWorkspace {
     /// Its id.
     pub id: WorkspaceId,
@@ -99,6 +126,14 @@ pub struct FoundWorkspace {
     pub placement: Option<String>,
     /// The actor's role.
     pub role: Role,
+}
+
+impl FoundWorkspace {
+    /// A workspace of the default placement, and the actor's role in it.
+    #[must_use]
+    pub fn new(id: WorkspaceId, slug: impl Into<String>, status: WorkspaceStatus, role: Role) -> Self {
+        Self { id, slug: slug.into(), status, placement: None, role }
+    }
 }
 
 /// Finds the workspace of a request and the actor's role in it.

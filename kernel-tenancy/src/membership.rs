@@ -26,6 +26,7 @@ pub(crate) type MembershipId = Id<MembershipNoun>;
 
 /// Someone who belongs to a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Member {
     /// The user.
     pub user_id: UserId,

@@ -14,6 +14,7 @@ use crate::tenancy::Tenancy;
 
 /// A workspace, as its members see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Workspace {
     /// Its id.
     pub id: WorkspaceId,
@@ -27,6 +28,7 @@ pub struct Workspace {
 
 /// A workspace that someone belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct MyWorkspace {
     /// The workspace.
     #[serde(flatten)]
@@ -77,7 +79,7 @@ impl Tenancy {
             self.join(tx, owner, Role::Owner).await?;
             audit(tx, AuditEntry::new("tenancy.workspace.create").target("workspace", id)).await?;
             publish(tx, &WorkspaceCreated { workspace_id: id, owner_id: owner }).await?;
-            let created = hook::WorkspaceCreated { workspace: id, slug: new.slug.to_string(), owner };
+            let created = hook::WorkspaceCreated::new(id, new.slug.to_string(), owner);
             hook::workspace_created(tx, &created).await?;
             Ok(workspace)
         })

@@ -83,5 +83,5 @@ pub(crate) async fn people(conn: &mut PgConnection, ids: &[UserId]) -> Result<Ve
             .bind(ids)
             .fetch_all(conn)
             .await?;
-    Ok(rows.into_iter().map(|(id, name, email)| Person { id, name, email }).collect())
+    Ok(rows.into_iter().map(|(id, name, email)| Person::new(id, name, email)).collect())
 }

@@ -114,7 +114,11 @@ async fn a_hook_that_fails_undoes_the_sign_up() {
 
 #[tokio::test]
 async fn more_log_ins_than_can_be_hashed_soon_are_refused_before_hashing() {
-    let settings = || kernel_auth::Settings { hashing: 1, waiting: 2, ..kernel_auth::Settings::default() };
+    let settings = || {
+        let mut settings = kernel_auth::Settings::default();
+        (settings.hashing, settings.waiting) = (1, 2);
+        settings
+    };
     let mut config = kernel_core::testkit::config();
     config.http.quotas.auth = config.http.quotas.address;
     let kernel = TestKernel::with(config, |app| app.with(Auth::new(settings()))).await;

@@ -55,9 +55,9 @@ impl Auth for Demo {
     }
 
     async fn authenticate(&self, _: &Ctx, _: &Db, shown: Credential<'_>) -> Result<Option<Principal>, Error> {
-        let (Credential::Bearer(token) | Credential::Cookie(token)) = shown;
+        let (Credential::Bearer(token) | Credential::Cookie(token)) = shown else { return Ok(None) };
         let Ok(id) = token.parse() else { return Ok(None) };
-        Ok(Some(Principal { actor: Actor::User { id, verified: true }, csrf: Some("token".to_owned()) }))
+        Ok(Some(Principal::by_cookie(Actor::User { id, verified: true }, "token")))
     }
 }
 
@@ -70,13 +70,8 @@ impl TenantResolver for Demo {
         name: &WorkspaceName,
     ) -> Result<Option<FoundWorkspace>, Error> {
         let acme = *name == WorkspaceName::Slug("acme".to_owned()) && ctx.actor().user() == Some(member());
-        let found = |id: &WorkspaceId| FoundWorkspace {
-            id: *id,
-            slug: "acme".to_owned(),
-            status: WorkspaceStatus::Active,
-            placement: None,
-            role: Role::Viewer,
-        };
+        let found =
+            |id: &WorkspaceId| FoundWorkspace::new(*id, "acme", WorkspaceStatus::Active, Role::Viewer);
         Ok(self.workspace.get().filter(|_| acme).map(found))
     }
 }

@@ -14,6 +14,7 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 
 /// Whether people depend on this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Environment {
     /// A developer's machine or a test.
     #[default]
@@ -24,6 +25,7 @@ pub enum Environment {
 
 /// How a request names its workspace. One way per app; there is no falling through to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Resolution {
     /// `/w/{workspace}` before the route's path.
     #[default]
@@ -69,6 +71,7 @@ impl Quota {
 
 /// The rate limits. Addresses are limited before anybody is asked for, actors and workspaces after.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quotas {
     /// Per client address, for requests that prove nothing, and for proofs that fail.
     pub anonymous: Quota,
@@ -101,6 +104,22 @@ impl Default for Quotas {
     }
 }
 
+impl Quotas {
+    /// The same quota everywhere, for the usual number of subjects.
+    #[must_use]
+    pub fn all(quota: Quota) -> Self {
+        Self {
+            anonymous: quota,
+            address: quota,
+            auth: quota,
+            actor: quota,
+            workspace: quota,
+            heavy: quota,
+            ..Self::default()
+        }
+    }
+}
+
 /// How long a server waits for slow clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
@@ -120,6 +139,7 @@ impl Default for Timeouts {
 
 /// How requests are served.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HttpConfig {
     /// Whether people depend on this process.
     pub environment: Environment,

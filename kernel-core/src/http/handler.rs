@@ -41,6 +41,7 @@ where
 
 /// What a handler without a transaction of its own works with.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Call {
     /// The request's context.
     pub ctx: Ctx,

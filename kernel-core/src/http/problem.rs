@@ -49,6 +49,7 @@ pub(crate) fn response<B>(status: StatusCode, body: impl Into<B>) -> Response<B>
 
 /// What an error page may show.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ErrorView<'a> {
     /// The HTTP status, for the page's title.
     pub status: u16,

@@ -29,6 +29,7 @@ pub enum Access {
 
 /// Whether a repeated request is recognised by its `Idempotency-Key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Idempotency {
     /// A key is ignored.
     Off,
@@ -40,6 +41,7 @@ pub enum Idempotency {
 
 /// Which quota a route spends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RateClass {
     /// The usual ones.
     Default,

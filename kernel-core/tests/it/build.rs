@@ -1,5 +1,5 @@
 use kernel_core::testkit::{TestKernel, config};
-use kernel_core::{App, Db, DbConfig, Job, JobDef, Pillar, Problem, Table, TenantTx};
+use kernel_core::{App, Db, Job, JobDef, Pillar, Problem, Table, TenantTx};
 use sqlx::Executor;
 
 use crate::shop;
@@ -139,7 +139,8 @@ async fn a_login_that_sees_past_its_tenant_is_refused() {
         admin.execute(sqlx::AssertSqlSafe(setup.clone())).await.unwrap();
         let mut url = logins.config();
         url.app = logins.admin().replacen(&admin_part(&logins.admin()), &format!("{name}:x"), 1);
-        let db = Db::new(&DbConfig { max_connections: 2, ..url }).unwrap();
+        url.max_connections = 2;
+        let db = Db::new(&url).unwrap();
         let built = App::builder(db.clone(), config()).with(shop::pillar()).build().await;
         let problems = built.expect_err(&setup).0;
         let refused =

@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use kernel_core::testkit::TestKernel;
 use kernel_core::{
-    AuditEntry, Ctx, Db, DbConfig, DbError, ErrorKind, GlobalTx, OperatorTx, Reason, TenantTx, Tx,
-    WorkspaceId, audit,
+    AuditEntry, Ctx, Db, DbError, ErrorKind, GlobalTx, OperatorTx, Reason, TenantTx, Tx, WorkspaceId, audit,
 };
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
@@ -246,8 +245,9 @@ async fn staff_inside_a_workspace_see_that_one_only_and_change_nothing_of_the_sy
 #[tokio::test]
 async fn nothing_of_a_workspace_stays_on_the_connection() {
     let (kernel, ctx, one, other) = two_shops().await;
-    let url = DbConfig { max_connections: 1, ..kernel.database.logins().config() };
-    let db = Db::new(&url).unwrap();
+    let mut config = kernel.database.logins().config();
+    config.max_connections = 1;
+    let db = Db::new(&config).unwrap();
     for reading in [false, true] {
         let ctx = if reading { ctx.reading() } else { ctx.clone() };
         let left = db.tenant(&ctx, &one, async |tx: &mut TenantTx| {

@@ -115,6 +115,8 @@ pub(crate) async fn resolve(
     let (slug, id) = match name {
         WorkspaceName::Id(id) => (None, Some(*id)),
         WorkspaceName::Slug(slug) => (Some(slug), None),
+        // A way of naming that came later than this resolver.
+        _ => return Ok(None),
     };
     let row: Option<ResolvedRow> = sqlx::query_as(
         "SELECT workspace_id, slug, status, role FROM kernel_tenancy.find_workspace($1, $2, $3)",
@@ -128,5 +130,5 @@ pub(crate) async fn resolve(
     let status = WorkspaceStatus::from_name(&status).ok_or_else(|| {
         sqlx::Error::Decode(format!("kernel_tenancy.workspace {id}: status {status:?}").into())
     })?;
-    Ok(Some(FoundWorkspace { id, slug, status, placement: None, role: role(&role_name)? }))
+    Ok(Some(FoundWorkspace::new(id, slug, status, role(&role_name)?)))
 }

@@ -21,18 +21,14 @@ impl Auth for ById {
     async fn authenticate(&self, _: &Ctx, _: &Db, shown: Credential<'_>) -> Result<Option<Principal>, Error> {
         let Credential::Bearer(token) = shown else { return Ok(None) };
         let Ok(id) = token.parse() else { return Ok(None) };
-        Ok(Some(Principal { actor: Actor::User { id, verified: true }, csrf: None }))
+        Ok(Some(Principal::by_bearer(Actor::User { id, verified: true })))
     }
 }
 
 #[async_trait::async_trait]
 impl People for ById {
     async fn people(&self, _: &mut PgConnection, ids: &[UserId]) -> Result<Vec<Person>, Error> {
-        let person = |id: &UserId| Person {
-            id: *id,
-            name: format!("name of {id}"),
-            email: format!("{id}@example.com"),
-        };
+        let person = |id: &UserId| Person::new(*id, format!("name of {id}"), format!("{id}@example.com"));
         Ok(ids.iter().map(person).collect())
     }
 }

@@ -90,7 +90,8 @@ async fn client(options: &Options, url: String) -> Result<Client> {
     config.statement_cache = 0;
     config.max_connections = CONNECTIONS;
     config.statement_timeout = Duration::from_millis(400);
-    let forgetful = DbConfig { statement_cache: 100, ..config.clone() };
+    let mut forgetful = config.clone();
+    forgetful.statement_cache = 100;
     let refused = product_on(Db::new(&forgetful)?).build().await.err().map(|problems| problems.to_string());
     ensure!(
         refused.as_deref().is_some_and(|problems| problems.contains("has not its time limits")),

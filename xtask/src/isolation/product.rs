@@ -36,8 +36,9 @@ impl Hook<TenantTx, WorkspaceCreated> for Crew {
 
 /// The product on a database.
 pub(super) fn builder(db: Db, config: Config, crew: &Crew, plant: Plant) -> AppBuilder {
-    let auth = kernel_auth::Settings { hash_cost: HashCost::LEAST, ..kernel_auth::Settings::default() };
-    let product = tracker::app(db, config, &tracker::Settings { auth, ..tracker::Settings::default() });
+    let mut settings = tracker::Settings::default();
+    settings.auth.hash_cost = HashCost::LEAST;
+    let product = tracker::app(db, config, &settings);
     let product = product.with(Pillar::new("isolation").on_workspace_created(crew.clone()));
     plant.pillar().into_iter().fold(product, AppBuilder::with)
 }
@@ -49,7 +50,9 @@ pub(super) fn roles() -> RoleNames {
 
 /// A clock moved by hand and entropy that begins anew at each step.
 pub(super) fn config() -> Config {
-    Config { entropy: Entropy::seeded(0), ..testkit::config() }
+    let mut config = testkit::config();
+    config.entropy = Entropy::seeded(0);
+    config
 }
 
 /// What the product needs of a database.

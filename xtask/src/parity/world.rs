@@ -80,16 +80,9 @@ impl World {
 }
 
 fn quotas(requests: u32) -> Quotas {
-    let quota = Quota::per_minute(requests);
-    Quotas {
-        anonymous: quota,
-        address: quota,
-        auth: quota,
-        actor: quota,
-        workspace: quota,
-        heavy: quota,
-        subjects: 1000,
-    }
+    let mut quotas = Quotas::all(Quota::per_minute(requests));
+    quotas.subjects = 1000;
+    quotas
 }
 
 /// The clock, keys and randomness of one host: the same at the same step on every host.
@@ -100,7 +93,8 @@ pub(super) fn base() -> Config {
 }
 
 pub(super) fn register(builder: AppBuilder, runs: &Runs) -> AppBuilder {
-    let settings = kernel_auth::Settings { hash_cost: HashCost::LEAST, ..kernel_auth::Settings::default() };
+    let mut settings = kernel_auth::Settings::default();
+    settings.hash_cost = HashCost::LEAST;
     let auth = kernel_auth::Auth::new(settings);
     builder.with(auth).with(kernel_tenancy::Tenancy).with(pillar::pillar(runs))
 }

@@ -68,6 +68,7 @@ impl Auth for Town {
         let (known, shown) = match credential {
             Credential::Bearer(token) => (&self.keys, token),
             Credential::Cookie(value) => (&self.sessions, value),
+            _ => return Ok(None),
         };
         Ok(known.lock().unwrap().get(shown).cloned())
     }
@@ -87,6 +88,7 @@ impl TenantResolver for Town {
         let named = |workspace: &FoundWorkspace| match name {
             WorkspaceName::Id(id) => workspace.id == *id,
             WorkspaceName::Slug(slug) => workspace.slug == *slug,
+            _ => false,
         };
         let members = self.members.lock().unwrap();
         let found = match ctx.actor() {
@@ -267,14 +269,14 @@ impl Shop {
         }
         let key = ApiKeyId::from_uuid(shop.acme.id().uuid());
         let actor = Actor::ApiKey { id: key, workspace: shop.acme.id() };
-        shop.town.keys.lock().unwrap().insert("acme-key".to_owned(), Principal { actor, csrf: None });
+        shop.town.keys.lock().unwrap().insert("acme-key".to_owned(), Principal::by_bearer(actor));
         shop
     }
 
     /// A person whose session is their name, with `csrf-` before it as the token.
     pub(super) fn sign_in(&self, name: &str, verified: bool) -> UserId {
         let id = self.kernel.app.system("test").new_id();
-        let principal = Principal { actor: Actor::User { id, verified }, csrf: Some(format!("csrf-{name}")) };
+        let principal = Principal::by_cookie(Actor::User { id, verified }, format!("csrf-{name}"));
         self.town.sessions.lock().unwrap().insert(name.to_owned(), principal);
         id
     }
@@ -287,7 +289,7 @@ impl Shop {
         role: Role,
         status: WorkspaceStatus,
     ) {
-        let workspace = FoundWorkspace { id, slug: slug.to_owned(), status, placement: None, role };
+        let workspace = FoundWorkspace::new(id, slug, status, role);
         self.town.members.lock().unwrap().push((user, workspace));
     }
 

@@ -125,7 +125,7 @@ async fn roles_plans_and_proofs_are_required() {
     let staff = shop.send(Ask::get("/api/v1/staff").by("alice")).await;
     assert_eq!(code(&staff), (403, "staff_only".to_owned()));
     let actor = Actor::Staff { id: fresh, acting_as: None };
-    let principal = Principal { actor, csrf: None };
+    let principal = Principal::by_bearer(actor);
     shop.town.sessions.lock().unwrap().insert("staff".to_owned(), principal);
     assert_eq!(shop.send(Ask::get("/api/v1/staff").by("staff")).await.status, 200);
 }
