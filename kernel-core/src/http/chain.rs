@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use serde_json::Value;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::app::{App, Shared};
 use crate::ctx::Ctx;
@@ -249,12 +249,18 @@ impl Gate<'_> {
             (true, true) => Proof::Cookie,
             (true, false) => Proof::Bearer,
         };
+        if let Some(user) = ctx.actor().user() {
+            Span::current().record("user_id", tracing::field::display(user));
+        }
         notes.ctx = Some(ctx.clone());
         if let Some(name) = name {
             if !proved {
                 return Err(Error::unauthenticated());
             }
             ctx = self.enter(ctx, &name?).await?;
+            if let Some(grant) = ctx.grant() {
+                Span::current().record("workspace_id", tracing::field::display(grant.workspace().id()));
+            }
             notes.ctx = Some(ctx.clone());
         }
         self.limit_actor(class, &ctx, notes)?;

@@ -4,6 +4,7 @@
 mod ask;
 mod idempotency;
 mod limit;
+mod log;
 mod order;
 mod reply;
 mod shop;

@@ -64,7 +64,7 @@ pub(super) async fn attempt(shared: Arc<Shared>, claimed: Claimed) -> Outcome {
         job_id = %claimed.id,
         kind = claimed.kind,
         attempt = claimed.attempt,
-        workspace = %claimed.workspace_id,
+        workspace_id = %claimed.workspace_id,
         request_id = %claimed.request_id,
         worker = shared.config.name,
     );

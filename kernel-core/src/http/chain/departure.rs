@@ -5,6 +5,7 @@ use http::Method;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use tracing::Span;
+use tracing::field::Empty;
 
 use super::arrival::Arrival;
 use super::{Gate, Notes};
@@ -19,11 +20,20 @@ use crate::http::reply::Reply;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Arrival {
-    /// The span that every log line of the request belongs to.
+    /// The span that every log line of the request belongs to. Who asks, and for which workspace, is added once it is
+    /// known.
     pub(super) fn span(&self, head: &Parts) -> Span {
         let (trace_id, parent_id) =
             self.trace.as_ref().map(|trace| (trace.trace_id.as_str(), trace.parent_id.as_str())).unzip();
-        tracing::info_span!("request", request_id = %self.id, method = %head.method, trace_id, parent_id)
+        tracing::info_span!(
+            "request",
+            request_id = %self.id,
+            method = %head.method,
+            trace_id,
+            parent_id,
+            user_id = Empty,
+            workspace_id = Empty,
+        )
     }
 }
 
@@ -123,7 +133,7 @@ impl Gate<'_> {
             client = %self.arrival.ip,
             actor = actor.map(crate::actor::Actor::kind),
             actor_id = actor.and_then(crate::actor::Actor::id).map(tracing::field::display),
-            workspace = ctx.and_then(|ctx| ctx.grant()).map(|grant| tracing::field::display(grant.workspace().id())),
+            workspace_id = ctx.and_then(|ctx| ctx.grant()).map(|grant| tracing::field::display(grant.workspace().id())),
             "request"
         );
     }

@@ -118,6 +118,7 @@ type Shared = Arc<Town>;
 async fn create(town: Shared, tx: &mut TenantTx, Body(new): Body<NewItem>) -> Result<Created<Item>, Error> {
     town.runs.fetch_add(1, Ordering::SeqCst);
     crate::shop::insert(tx, &new.name).await.map_err(DbError::from)?;
+    tracing::info!("shelved");
     match new.name.as_str() {
         "bad" => return Err(Error::new(ErrorKind::Conflict, "conflict")),
         "panic" => panic!("the shelf fell over"),
