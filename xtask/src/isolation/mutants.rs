@@ -24,6 +24,9 @@ const SAMPLE: usize = 8;
 /// How many are tried at once.
 const AT_ONCE: usize = 2;
 
+/// How often the proof says how far it is.
+const PROGRESS: usize = 25;
+
 /// One fault.
 #[derive(Debug, Clone)]
 pub(super) struct Mutant {
@@ -61,9 +64,13 @@ pub(super) async fn run(stage: &Stage, seen: &[SeenStatement], short: bool) -> R
     let made = all.len();
     let (left_out, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|mutant| equivalents.names(mutant));
     let tried = if short { sample(all) } else { all };
-    let verdicts: Vec<(Mutant, Verdict)> = stream::iter(tried)
-        .map(|mutant| async {
+    let count = tried.len();
+    let verdicts: Vec<(Mutant, Verdict)> = stream::iter(tried.into_iter().enumerate())
+        .map(|(place, mutant)| async move {
             let verdict = judge(stage, &mutant).await?;
+            if (place + 1) % PROGRESS == 0 {
+                eprintln!("  {} of {count} mutants", place + 1);
+            }
             anyhow::Ok((mutant, verdict))
         })
         .buffered(AT_ONCE)
