@@ -146,7 +146,7 @@ pub struct DbConfig {
     pub statement_timeout: Duration,
     /// How long a transaction may wait for its next statement.
     pub idle_timeout: Duration,
-    /// Prepared statements kept per connection; 0 behind a pooler that hands out its connections by the transaction.
+    /// Prepared statements kept per connection; 0 behind a pooler, which gives each transaction another connection.
     pub statement_cache: usize,
     /// The names of the roles.
     pub roles: RoleNames,
@@ -294,14 +294,16 @@ impl Db {
     }
 
     async fn open(&self, pool: &PgPool, ctx: &Ctx, workspace: WorkspaceId) -> Result<begin::Open, DbError> {
-        let statement = self.shared.opening.statement(ctx, workspace);
-        begin::open(pool.clone(), statement, ctx.read_only(), self.hooks.clone()).await
+        let opening = self.shared.opening;
+        let statement = opening.statement(ctx, workspace);
+        begin::open(pool.clone(), opening, statement, ctx.read_only(), self.hooks.clone()).await
     }
 
     /// Calls a look-up function that needs no workspace yet (a session, a slug): one statement, no transaction.
     ///
     /// For pillars that provide [`Auth`](crate::seam::Auth) or [`TenantResolver`](crate::seam::TenantResolver). The
-    /// connection carries no workspace, so tenant tables are empty on it and only definer functions see anything.
+    /// connection carries no workspace, so tenant tables are empty on it and only definer functions see anything. `work`
+    /// must leave the settings of the session alone: nothing sets them back before the next transaction.
     ///
     /// # Errors
     /// What `work` returns, or a [`DbError`] when no connection is free.
@@ -318,7 +320,17 @@ impl Db {
         pool: &PgPool,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        begin::outside(pool.clone(), self.shared.opening.pooled, work).await
+        begin::outside(pool.clone(), self.shared.opening, work).await
+    }
+
+    /// Asks every placement for a sign of life, under the login that serves requests.
+    pub(crate) async fn reach(&self) -> Result<(), DbError> {
+        for placement in &self.shared.placements {
+            let begin = "BEGIN READ ONLY".to_owned();
+            let pool = placement.app.clone();
+            begin::open(pool, self.shared.opening, begin, true, Arc::default()).await?.commit().await?;
+        }
+        Ok(())
     }
 
     /// Whether a connection outside a transaction has the limits that it was made with, where it should.

@@ -30,6 +30,7 @@ impl Db {
             tx: host,
             // The host commits, so there is nothing to check here before.
             read_only: false,
+            pooled: false,
             after_commit: Vec::new(),
             hooks: self.hooks.clone(),
             marks: Vec::new(),

@@ -1,6 +1,6 @@
 //! Opening and ending transactions: the begin string, and futures that cannot be cut in half.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -53,8 +53,13 @@ const FORGET: &str = "DO $$ DECLARE statement text; BEGIN \
 
 /// COMMIT of a transaction in which a statement failed is a silent ROLLBACK. The first of these is refused there, and
 /// brings the errors of deferred constraints forward. The others see that nothing of this transaction stays on the
-/// connection for whoever has it next: a cursor that outlives it, a setting made for the whole session.
-const BEFORE_COMMIT: &str = "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET ALL";
+/// connection for whoever has it next: a cursor that outlives it, a setting made for the whole session. `RESET ALL` leaves
+/// alone what is at its default for the moment only, so the workspace is named too.
+const BEFORE_COMMIT: &str =
+    "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET ALL; RESET app.workspace_id; RESET app.actor_id";
+/// Behind a pooler, `RESET ALL` would also undo what the pooler has set for its client, the time zone for one.
+const BEFORE_COMMIT_POOLED: &str =
+    "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET app.workspace_id; RESET app.actor_id";
 
 impl Opening {
     /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
@@ -63,15 +68,16 @@ impl Opening {
         let mode = if ctx.read_only() { " READ ONLY" } else { "" };
         let actor = ctx.actor().id().unwrap_or(Uuid::nil());
         let forget = if self.pooled { FORGET } else { "" };
-        let mut statement = format!(
-            "BEGIN{mode}; {forget}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'",
+        let limits = self.limits();
+        format!(
+            "BEGIN{mode}; {forget}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'{limits}",
             workspace = workspace.uuid(),
-        );
-        for (setting, value) in self.limits.iter().flat_map(TimeLimits::settings) {
-            // Writing to a String cannot fail.
-            let _ = write!(statement, "; SET LOCAL {setting} = {value}");
-        }
-        statement
+        )
+    }
+
+    fn limits(&self) -> String {
+        let settings = self.limits.iter().flat_map(TimeLimits::settings);
+        settings.map(|(setting, value)| format!("; SET LOCAL {setting} = {value}")).collect()
     }
 }
 
@@ -79,6 +85,7 @@ impl Opening {
 pub(crate) struct Open {
     pub(super) tx: Transaction<'static, Postgres>,
     pub(super) read_only: bool,
+    pub(super) pooled: bool,
     pub(super) after_commit: Vec<AfterCommit>,
     pub(super) hooks: Arc<Hooks>,
     /// How much work each open piece found there: what it has added is dropped when it is undone.
@@ -105,12 +112,12 @@ impl Open {
             return Err(DbError::Abandoned);
         }
         to_completion(async move {
-            let Self { mut tx, read_only, after_commit, .. } = self;
+            let Self { mut tx, read_only, pooled, after_commit, .. } = self;
             if read_only {
                 // There is nothing to keep, and what a handler has set for the session or declared goes with it.
                 tx.rollback().await?;
             } else {
-                tx.execute(BEFORE_COMMIT).await?;
+                tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?;
                 tx.commit().await?;
             }
             for work in after_commit {
@@ -160,10 +167,12 @@ impl Open {
 /// shows here; nothing has been done on it yet, so the next one is tried.
 pub(super) async fn open(
     pool: PgPool,
+    opening: Opening,
     statement: String,
     read_only: bool,
     hooks: Arc<Hooks>,
 ) -> Result<Open, DbError> {
+    let pooled = opening.pooled;
     let tx = to_completion(async move {
         let mut attempts = pool.options().get_max_connections();
         loop {
@@ -174,21 +183,22 @@ pub(super) async fn open(
         }
     })
     .await?;
-    Ok(Open { tx, read_only, after_commit: Vec::new(), hooks, marks: Vec::new(), abandoned: false })
+    Ok(Open { tx, read_only, pooled, after_commit: Vec::new(), hooks, marks: Vec::new(), abandoned: false })
 }
 
 /// Work in no workspace. Behind a pooler it needs a transaction all the same: the driver prepares a statement and runs it
 /// in two steps, which might otherwise go to two connections of the server.
 pub(super) async fn outside<T, E: From<DbError>>(
     pool: PgPool,
-    pooled: bool,
+    opening: Opening,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
 ) -> Result<T, E> {
-    if !pooled {
+    if !opening.pooled {
         let mut conn = acquire(pool).await?;
         return work(&mut conn).await;
     }
-    let mut open = open(pool, format!("BEGIN; {FORGET}"), false, Arc::default()).await?;
+    let begin = format!("BEGIN; {FORGET}{}", opening.limits().trim_start_matches("; "));
+    let mut open = open(pool, opening, begin, false, Arc::default()).await?;
     match work(open.conn()).await {
         Ok(value) => {
             open.commit().await?;

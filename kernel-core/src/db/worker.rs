@@ -75,6 +75,6 @@ impl WorkerDb {
         let limits = Some(TimeLimits { statement: limit, idle: limit });
         let opening = Opening { limits, pooled };
         let statement = opening.statement(ctx, workspace);
-        begin::open(self.pool.clone(), statement, ctx.read_only(), self.db.hooks.clone()).await
+        begin::open(self.pool.clone(), opening, statement, ctx.read_only(), self.db.hooks.clone()).await
     }
 }

@@ -34,9 +34,10 @@ pub(crate) async fn adopt(
     Ok(())
 }
 
-/// The values of settings that are times, in the order of their names here.
+/// The values of settings that are times, in the order of their names here; nothing for one that this connection was
+/// not made with.
 pub(crate) async fn milliseconds(conn: &mut PgConnection, names: &[&str]) -> Result<Vec<i64>, sqlx::Error> {
     let sql = "SELECT s.setting::bigint FROM unnest($1) WITH ORDINALITY AS n (name, place) \
-               JOIN pg_catalog.pg_settings s USING (name) WHERE s.unit = 'ms' ORDER BY n.place";
+               JOIN pg_catalog.pg_settings s USING (name) WHERE s.unit = 'ms' AND s.source = 'client' ORDER BY n.place";
     sqlx::query_scalar(sql).bind(names).fetch_all(conn).await
 }
