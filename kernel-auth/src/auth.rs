@@ -21,8 +21,7 @@ pub struct Settings {
     pub hashing: usize,
     /// Passwords that may wait for their turn; more are refused with `Retry-After`. 64.
     pub waiting: usize,
-    /// How much work a new hash is. Each hash says what it took, so that another cost locks nobody out.
-    pub hash_cost: HashCost,
+    pub(crate) hash_cost: HashCost,
 }
 
 impl Default for Settings {
@@ -34,6 +33,16 @@ impl Default for Settings {
             waiting: 64,
             hash_cost: HashCost::default(),
         }
+    }
+}
+
+#[cfg(feature = "testkit")]
+impl Settings {
+    /// Hashes that cost next to nothing: for tests that sign up thousands of people, and for nothing else.
+    #[must_use]
+    pub fn cheap_hashes(mut self) -> Self {
+        self.hash_cost = HashCost::LEAST;
+        self
     }
 }
 

@@ -12,5 +12,4 @@ mod store;
 pub use account::{Account, LogIn, NewAccount};
 pub use auth::{Auth, Settings};
 pub use error::Error;
-pub use password::HashCost;
 pub use session::{COOKIE, Opened, Session};

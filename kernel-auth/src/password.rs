@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// How much work an Argon2id hash is, for whoever logs in and for whoever guesses.
 #[derive(Debug, Clone)]
-pub struct HashCost(Params);
+pub(crate) struct HashCost(Params);
 
 impl Default for HashCost {
     /// 19 MiB and two passes on one lane, the least that OWASP's Password Storage Cheat Sheet recommends.
@@ -22,9 +22,9 @@ impl Default for HashCost {
 }
 
 impl HashCost {
-    /// The least that Argon2 allows: for tests that sign up thousands of people, and for nothing else.
+    /// The least that Argon2 allows.
     #[cfg(feature = "testkit")]
-    pub const LEAST: Self =
+    pub(crate) const LEAST: Self =
         match Params::new(Params::MIN_M_COST, Params::MIN_T_COST, Params::MIN_P_COST, None) {
             Ok(params) => Self(params),
             Err(_) => panic!("Argon2 refuses its own minimum"),

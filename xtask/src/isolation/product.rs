@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kernel_auth::HashCost;
 use kernel_core::hook::{Hook, WorkspaceCreated};
 use kernel_core::migration::MigrationPlan;
 use kernel_core::testkit;
@@ -37,7 +36,7 @@ impl Hook<TenantTx, WorkspaceCreated> for Crew {
 /// The product on a database.
 pub(super) fn builder(db: Db, config: Config, crew: &Crew, plant: Plant) -> AppBuilder {
     let mut settings = tracker::Settings::default();
-    settings.auth.hash_cost = HashCost::LEAST;
+    settings.auth = settings.auth.cheap_hashes();
     let product = tracker::app(db, config, &settings);
     let product = product.with(Pillar::new("isolation").on_workspace_created(crew.clone()));
     plant.pillar().into_iter().fold(product, AppBuilder::with)

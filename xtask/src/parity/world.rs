@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kernel_auth::HashCost;
 use kernel_core::http::{Cors, Environment, Quota, Quotas, Resolution, Timeouts};
 use kernel_core::testkit::{Client, config};
 use kernel_core::{App, AppBuilder, Config, Entropy};
@@ -93,9 +92,7 @@ pub(super) fn base() -> Config {
 }
 
 pub(super) fn register(builder: AppBuilder, runs: &Runs) -> AppBuilder {
-    let mut settings = kernel_auth::Settings::default();
-    settings.hash_cost = HashCost::LEAST;
-    let auth = kernel_auth::Auth::new(settings);
+    let auth = kernel_auth::Auth::new(kernel_auth::Settings::default().cheap_hashes());
     builder.with(auth).with(kernel_tenancy::Tenancy).with(pillar::pillar(runs))
 }
 
