@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::ctx::Ctx;
 use crate::db::{Db, DbError, WorkerDb};
 use crate::entropy::Entropy;
+use crate::health;
 use crate::hook::Hooks;
 use crate::http::{HttpConfig, Limits, Table as Routes};
 use crate::job::{JobDef, Subscriber};
@@ -174,6 +175,7 @@ impl AppBuilder {
         let (mut messages, mut hooks, mut routes) = (Messages::default(), Hooks::default(), Vec::new());
         let (mut jobs, mut subscribers) = (HashMap::new(), Vec::new());
         let (mut auth, mut tenants, mut entitlements) = (None, None, None);
+        let mut checks = Vec::new();
         for pillar in pillars {
             for json in pillar.messages {
                 if let Err(error) = messages.add(json) {
@@ -184,6 +186,7 @@ impl AppBuilder {
             hooks.workspace_created.extend(pillar.hooks.workspace_created);
             hooks.people = hooks.people.or(pillar.hooks.people);
             routes.extend(pillar.routes);
+            checks.extend(pillar.health_checks);
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
             jobs.extend(pillar.jobs.into_iter().chain(reactions).map(|job| (job.kind(), job)));
             subscribers.extend(pillar.subscribers);
@@ -191,6 +194,7 @@ impl AppBuilder {
             tenants = tenants.or(pillar.provides.tenants);
             entitlements = entitlements.or(pillar.provides.entitlements);
         }
+        routes.extend(health::routes(checks));
         let cookie = auth.as_ref().map(|auth: &Arc<dyn Auth>| auth.cookie_name());
         let routes = Routes::new(routes, &config.http, cookie);
         let routes = routes.map_err(|reasons| problems.extend(reasons.into_iter().map(Problem::Route)));

@@ -90,6 +90,18 @@ impl<F: Fault> From<F> for Error {
 }
 
 impl Error {
+    /// The error and what caused it, for the log only.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
     /// An error with a code of the kernel's own vocabulary.
     #[must_use]
     pub fn new(kind: ErrorKind, code: &'static str) -> Self {

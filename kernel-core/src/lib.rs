@@ -10,6 +10,7 @@ mod db;
 mod entropy;
 mod error;
 pub mod event;
+pub mod health;
 pub mod hook;
 pub mod http;
 mod id;

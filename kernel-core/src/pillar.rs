@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::db::{GlobalTx, TenantTx};
+use crate::health::{HealthCheck, NamedCheck};
 use crate::hook::{Hook, Hooks, SignUp, WorkspaceCreated};
 use crate::http::Route;
 use crate::job::{JobDef, Subscriber};
@@ -34,6 +35,7 @@ pub struct Pillar {
     pub(crate) hooks: Hooks,
     pub(crate) messages: Vec<&'static str>,
     pub(crate) provides: Provides,
+    pub(crate) health_checks: Vec<NamedCheck>,
 }
 
 /// The seams that a pillar provides.
@@ -152,6 +154,13 @@ impl Pillar {
     #[must_use]
     pub fn provides_people(mut self, people: Arc<dyn People>) -> Self {
         self.hooks.people = Some(people);
+        self
+    }
+
+    /// Adds to what `GET /readyz` asks: without it this process should get no requests.
+    #[must_use]
+    pub fn health_check(mut self, name: &'static str, check: impl HealthCheck + 'static) -> Self {
+        self.health_checks.push((name, Arc::new(check)));
         self
     }
 

@@ -249,9 +249,10 @@ impl Gate<'_> {
             (true, true) => Proof::Cookie,
             (true, false) => Proof::Bearer,
         };
-        if let Some(user) = ctx.actor().user() {
-            Span::current().record("user_id", tracing::field::display(user));
-        }
+        let (actor, span) = (ctx.actor(), Span::current());
+        span.record("actor", actor.kind());
+        actor.id().map(|id| span.record("actor_id", tracing::field::display(id)));
+        actor.user().map(|user| span.record("user_id", tracing::field::display(user)));
         notes.ctx = Some(ctx.clone());
         if let Some(name) = name {
             if !proved {
@@ -289,12 +290,15 @@ impl Gate<'_> {
 
     fn limit_address(&self, class: RateClass, shown: Shown<'_>, notes: &mut Notes) -> Result<(), Error> {
         let (limits, subject) = (&self.app.limits, Subject::address(self.arrival.ip));
+        if class == RateClass::Probe {
+            return notes.spend(&limits.probe, &subject);
+        }
         let first = if shown == Shown::Nothing { &limits.anonymous } else { &limits.address };
         notes.spend(first, &subject)?;
         match class {
             RateClass::Auth => notes.spend(&limits.auth, &subject),
             RateClass::Heavy if shown == Shown::Nothing => notes.spend(&limits.heavy, &subject),
-            RateClass::Default | RateClass::Heavy => Ok(()),
+            RateClass::Default | RateClass::Heavy | RateClass::Probe => Ok(()),
         }
     }
 

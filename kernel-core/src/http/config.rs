@@ -85,6 +85,8 @@ pub struct Quotas {
     pub workspace: Quota,
     /// Per workspace, or else actor or address, for routes of the class [`RateClass::Heavy`](super::RateClass::Heavy).
     pub heavy: Quota,
+    /// Per client address, for routes of the class [`RateClass::Probe`](super::RateClass::Probe), which spend no other.
+    pub probe: Quota,
     /// How many addresses, actors or workspaces each limit remembers. Beyond it, whoever is closest to a full quota
     /// is forgotten.
     pub subjects: usize,
@@ -99,6 +101,7 @@ impl Default for Quotas {
             actor: Quota::per_minute(600),
             workspace: Quota::per_minute(1000),
             heavy: Quota::per_minute(30),
+            probe: Quota::per_minute(600),
             subjects: 100_000,
         }
     }
@@ -115,6 +118,7 @@ impl Quotas {
             actor: quota,
             workspace: quota,
             heavy: quota,
+            probe: quota,
             ..Self::default()
         }
     }

@@ -140,6 +140,7 @@ fn operation(route: &Route, config: &HttpConfig, reads: &Reads, answers: &Map<St
             RateClass::Default => "default",
             RateClass::Auth => "auth",
             RateClass::Heavy => "heavy",
+            RateClass::Probe => "probe",
         },
     });
     let mut set = |name: &str, value: Option<Value>| {

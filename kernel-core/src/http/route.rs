@@ -49,6 +49,8 @@ pub enum RateClass {
     Auth,
     /// Also a small one per workspace: exports, searches over everything.
     Heavy,
+    /// One of its own per address, so that no client's requests make a probe fail.
+    Probe,
 }
 
 /// One operation of the API, or one page.

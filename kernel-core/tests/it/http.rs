@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail where they stand, like the tests themselves")]
 
 mod ask;
+mod health;
 mod idempotency;
 mod limit;
 mod log;

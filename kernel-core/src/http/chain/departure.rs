@@ -31,6 +31,8 @@ impl Arrival {
             method = %head.method,
             trace_id,
             parent_id,
+            actor = Empty,
+            actor_id = Empty,
             user_id = Empty,
             workspace_id = Empty,
         )
@@ -82,10 +84,10 @@ impl Gate<'_> {
     fn refusal(&self, to: &Matched, notes: &Notes, error: &Error) -> Reply {
         match error.kind() {
             ErrorKind::Internal => {
-                tracing::error!(code = error.code(), error = cause(error), "request failed");
+                tracing::error!(code = error.code(), error = error.with_causes(), "request failed");
             }
             ErrorKind::Unavailable | ErrorKind::Timeout => {
-                tracing::warn!(code = error.code(), error = cause(error), "request failed");
+                tracing::warn!(code = error.code(), error = error.with_causes(), "request failed");
             }
             _ => {}
         }
@@ -137,16 +139,4 @@ impl Gate<'_> {
             "request"
         );
     }
-}
-
-/// The error and what caused it, for the log only.
-fn cause(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -27,6 +27,7 @@ pub struct Limits {
     pub(super) actor: Limit,
     pub(super) workspace: Limit,
     pub(super) heavy: Limit,
+    pub(super) probe: Limit,
     clock: Clock,
 }
 
@@ -43,6 +44,7 @@ impl Limits {
             actor: limit("actor", quotas.actor),
             workspace: limit("workspace", quotas.workspace),
             heavy: limit("heavy", quotas.heavy),
+            probe: limit("probe", quotas.probe),
             clock: clock.clone(),
         }
     }

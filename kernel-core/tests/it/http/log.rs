@@ -46,6 +46,7 @@ async fn every_line_names_the_request_and_once_known_the_user_and_the_workspace(
             let span = &line["span"];
             assert_eq!(span["request_id"], answer.header("x-request-id"), "{line}");
             assert_eq!(span["workspace_id"], shop.acme.id().to_string(), "{line}");
+            assert_eq!(span["actor"], "user", "{line}");
             assert!(span["user_id"].as_str().unwrap().starts_with("usr_"), "{line}");
         }
     }
