@@ -32,13 +32,22 @@ pub(super) async fn copy(into: &Scratch, moments: &[Rows], common: &Rows) -> Res
     let facts = tables(&mut admin).await?;
     let own = own_rows(&facts, moments, common);
     let changes = substitutions(&facts, &own);
+    let further: BTreeMap<_, _> = changes.iter().map(|(own, beside)| (*own, other(*beside))).collect();
     // Rows come in no order that foreign keys would like; their targets are all there in the end.
     admin.execute("SET session_replication_role = replica").await?;
-    let mut copied = Copied { ids: changes.values().copied().collect(), ..Copied::default() };
+    let mut copied =
+        Copied { ids: changes.values().chain(further.values()).copied().collect(), ..Copied::default() };
     for table in &facts {
         for row in own.get(table.name.as_str()).into_iter().flatten() {
-            let row = changed(row, table, &changes);
-            copied.rows += usize::from(insert(&mut admin, table, &row).await?);
+            let mut beside = changed(row, table, &changes);
+            if beside["deleted_at"].is_string() {
+                // What is deleted here is alive there: it must not stand in for it. In a further tenant it is deleted
+                // too, for statements that look for what is deleted.
+                let deleted = changed(row, table, &further);
+                copied.rows += usize::from(insert(&mut admin, table, &deleted).await?);
+                beside["deleted_at"] = Value::Null;
+            }
+            copied.rows += usize::from(insert(&mut admin, table, &beside).await?);
         }
     }
     for table in &facts {
@@ -122,10 +131,6 @@ fn changed(row: &Value, table: &TableFacts, changes: &BTreeMap<Uuid, Uuid>) -> V
         if let Some(value) = value {
             row[column] = json!(value);
         }
-    }
-    if row["deleted_at"].is_string() {
-        // What is deleted here is alive there: it must not stand in for it.
-        row["deleted_at"] = Value::Null;
     }
     if table.name == "kernel_jobs.job" {
         // A job that another worker runs: the drive's own worker must leave it alone.
