@@ -326,9 +326,7 @@ impl Db {
     /// Asks every placement for a sign of life, under the login that serves requests.
     pub(crate) async fn reach(&self) -> Result<(), DbError> {
         for placement in &self.shared.placements {
-            let begin = "BEGIN READ ONLY".to_owned();
-            let pool = placement.app.clone();
-            begin::open(pool, self.shared.opening, begin, true, Arc::default()).await?.commit().await?;
+            begin::reach(placement.app.clone(), self.shared.opening).await?;
         }
         Ok(())
     }

@@ -211,6 +211,11 @@ pub(super) async fn outside<T, E: From<DbError>>(
     }
 }
 
+/// Asks the server for a sign of life.
+pub(super) async fn reach(pool: PgPool, opening: Opening) -> Result<(), DbError> {
+    open(pool, opening, "BEGIN READ ONLY".to_owned(), true, Arc::default()).await?.commit().await
+}
+
 async fn acquire(pool: PgPool) -> Result<PoolConnection<Postgres>, DbError> {
     Ok(to_completion(async move { pool.acquire().await }).await?)
 }
