@@ -189,7 +189,6 @@ struct Shared {
     placements: Vec<Placement>,
     roles: RoleNames,
     opening: Opening,
-    limits: TimeLimits,
 }
 
 struct Placement {
@@ -235,8 +234,8 @@ impl Db {
             operator: config.operator.as_deref().map(pool).transpose()?,
         };
         // Behind a pooler a connection belongs to a transaction only, so the limits do too.
-        let opening = Opening { limits: pooled.then_some(limits), pooled };
-        let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening, limits };
+        let opening = Opening::new(limits, pooled);
+        let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening };
         Ok(Self { shared: Arc::new(shared), hooks: Arc::default() })
     }
 
@@ -294,9 +293,7 @@ impl Db {
     }
 
     async fn open(&self, pool: &PgPool, ctx: &Ctx, workspace: WorkspaceId) -> Result<begin::Open, DbError> {
-        let opening = self.shared.opening;
-        let statement = opening.statement(ctx, workspace);
-        begin::open(pool.clone(), opening, statement, ctx.read_only(), self.hooks.clone()).await
+        self.shared.opening.open(pool, ctx, workspace, self.hooks.clone()).await
     }
 
     /// Calls a look-up function that needs no workspace yet (a session, a slug): one statement, no transaction.
@@ -320,26 +317,20 @@ impl Db {
         pool: &PgPool,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        begin::outside(pool.clone(), self.shared.opening, work).await
+        self.shared.opening.outside(pool, work).await
     }
 
     /// Asks every placement for a sign of life, under the login that serves requests.
     pub(crate) async fn reach(&self) -> Result<(), DbError> {
         for placement in &self.shared.placements {
-            begin::reach(placement.app.clone(), self.shared.opening).await?;
+            begin::reach(placement.app.clone()).await?;
         }
         Ok(())
     }
 
     /// Whether a connection outside a transaction has the limits that it was made with, where it should.
     pub(crate) async fn has_limits(&self, conn: &mut PgConnection) -> Result<bool, DbError> {
-        let Shared { opening, limits, .. } = &*self.shared;
-        if opening.limits.is_some() {
-            return Ok(true);
-        }
-        let found =
-            crate::store::setting::milliseconds(conn, &limits.settings().map(|(name, _)| name)).await?;
-        Ok(found.into_iter().map(Some).eq(limits.settings().map(|(_, value)| i64::try_from(value).ok())))
+        self.shared.opening.has_limits(conn).await
     }
 
     pub(crate) fn placement(&self, name: Option<&str>) -> Result<usize, DbError> {
@@ -382,7 +373,7 @@ pub(crate) mod sealed {
     }
 }
 
-/// What the three handles share when their closure ends.
+/// How a transaction ends when its closure has.
 trait Settle: Sized {
     async fn commit(self) -> Result<(), DbError>;
     async fn rollback(self);

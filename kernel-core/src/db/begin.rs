@@ -13,22 +13,23 @@ use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::DbError;
+use super::{DbError, Settle, settle};
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
+use crate::store;
 
 /// How long a transaction may keep the server waiting or busy.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TimeLimits {
-    pub(crate) statement: Duration,
+pub(super) struct TimeLimits {
+    pub(super) statement: Duration,
     /// Between two statements of a transaction.
-    pub(crate) idle: Duration,
+    pub(super) idle: Duration,
 }
 
 impl TimeLimits {
     /// As settings of a connection, in milliseconds.
-    pub(crate) fn settings(&self) -> [(&'static str, u128); 2] {
+    pub(super) fn settings(&self) -> [(&'static str, u128); 2] {
         [
             ("statement_timeout", self.statement.as_millis()),
             ("idle_in_transaction_session_timeout", self.idle.as_millis()),
@@ -38,11 +39,12 @@ impl TimeLimits {
 
 /// How transactions open.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Opening {
-    /// Limits other than those that the connection was made with.
-    pub(crate) limits: Option<TimeLimits>,
+pub(super) struct Opening {
+    limits: TimeLimits,
+    /// Each transaction sets its limits itself; otherwise its connection was made with them.
+    sets_limits: bool,
     /// A pooler hands each transaction to another connection of the server, on which others have prepared statements.
-    pub(crate) pooled: bool,
+    pooled: bool,
 }
 
 /// The driver names even statements that it does not keep, each client from 1. What other clients have left on this
@@ -62,22 +64,69 @@ const BEFORE_COMMIT_POOLED: &str =
     "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET app.workspace_id; RESET app.actor_id";
 
 impl Opening {
+    pub(super) fn new(limits: TimeLimits, pooled: bool) -> Self {
+        Self { limits, sets_limits: pooled, pooled }
+    }
+
+    /// The same for a job, which may take as long as `limit`.
+    pub(super) fn lasting(self, limit: Duration) -> Self {
+        Self { limits: TimeLimits { statement: limit, idle: limit }, sets_limits: true, ..self }
+    }
+
+    /// Begins a transaction of the workspace on a connection of `pool`.
+    pub(super) async fn open(
+        self,
+        pool: &PgPool,
+        ctx: &Ctx,
+        workspace: WorkspaceId,
+        hooks: Arc<Hooks>,
+    ) -> Result<Open, DbError> {
+        let tx = begin(pool.clone(), self.statement(ctx, workspace)).await?;
+        Ok(Open::new(tx, ctx.read_only(), self.pooled, hooks))
+    }
+
     /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
     /// formatted here and nowhere else, out of UUIDs and integers only.
-    pub(crate) fn statement(&self, ctx: &Ctx, workspace: WorkspaceId) -> String {
+    fn statement(&self, ctx: &Ctx, workspace: WorkspaceId) -> String {
         let mode = if ctx.read_only() { " READ ONLY" } else { "" };
         let actor = ctx.actor().id().unwrap_or(Uuid::nil());
         let forget = if self.pooled { FORGET } else { "" };
-        let limits = self.limits();
+        let limits = if self.sets_limits { self.limits() } else { String::new() };
         format!(
-            "BEGIN{mode}; {forget}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'{limits}",
+            "BEGIN{mode}; {forget}{limits}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'",
             workspace = workspace.uuid(),
         )
     }
 
     fn limits(&self) -> String {
-        let settings = self.limits.iter().flat_map(TimeLimits::settings);
-        settings.map(|(setting, value)| format!("; SET LOCAL {setting} = {value}")).collect()
+        self.limits.settings().map(|(setting, value)| format!("SET LOCAL {setting} = {value}; ")).concat()
+    }
+
+    /// Work in no workspace. Behind a pooler it needs a transaction all the same: the driver prepares a statement and
+    /// runs it in two steps, which might otherwise go to two connections of the server.
+    pub(super) async fn outside<T, E: From<DbError>>(
+        self,
+        pool: &PgPool,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if !self.pooled {
+            let mut conn = acquire(pool.clone()).await?;
+            return work(&mut conn).await;
+        }
+        let tx = begin(pool.clone(), format!("BEGIN; {FORGET}{}", self.limits())).await?;
+        let mut open = Open::new(tx, false, self.pooled, Arc::default());
+        let outcome = work(open.conn()).await;
+        settle(open, outcome).await
+    }
+
+    /// Whether a connection outside a transaction has the limits that it was made with, where it should.
+    pub(super) async fn has_limits(&self, conn: &mut PgConnection) -> Result<bool, DbError> {
+        if self.sets_limits {
+            return Ok(true);
+        }
+        let settings = self.limits.settings();
+        let found = store::setting::milliseconds(conn, &settings.map(|(name, _)| name)).await?;
+        Ok(found.into_iter().map(Some).eq(settings.map(|(_, value)| i64::try_from(value).ok())))
     }
 }
 
@@ -103,42 +152,12 @@ impl fmt::Debug for Open {
 }
 
 impl Open {
+    fn new(tx: Transaction<'static, Postgres>, read_only: bool, pooled: bool, hooks: Arc<Hooks>) -> Self {
+        Self { tx, read_only, pooled, after_commit: Vec::new(), hooks, marks: Vec::new(), abandoned: false }
+    }
+
     pub(super) fn conn(&mut self) -> &mut PgConnection {
         &mut self.tx
-    }
-
-    pub(super) async fn commit(self) -> Result<(), DbError> {
-        if self.abandoned {
-            return Err(DbError::Abandoned);
-        }
-        to_completion(async move {
-            let Self { mut tx, read_only, pooled, after_commit, .. } = self;
-            if read_only {
-                // There is nothing to keep, and what a handler has set for the session or declared goes with it.
-                tx.rollback().await?;
-            } else {
-                tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?;
-                tx.commit().await?;
-            }
-            for work in after_commit {
-                // It is too late to answer with an error: what was to be done is done.
-                if catch_unwind(AssertUnwindSafe(work)).is_err() {
-                    tracing::error!("work for after the commit panicked");
-                }
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    pub(super) async fn rollback(self) {
-        to_completion(async move {
-            // A connection that cannot even roll back is closed by the pool; the server has rolled back then.
-            if let Err(error) = self.tx.rollback().await {
-                tracing::debug!(error = %error, "rollback failed");
-            }
-        })
-        .await;
     }
 
     /// Marks a piece of work inside the transaction: `Err` undoes only the piece.
@@ -163,17 +182,46 @@ impl Open {
     }
 }
 
+impl Settle for Open {
+    async fn commit(self) -> Result<(), DbError> {
+        if self.abandoned {
+            return Err(DbError::Abandoned);
+        }
+        to_completion(async move {
+            let Self { mut tx, read_only, pooled, after_commit, .. } = self;
+            if read_only {
+                // There is nothing to keep, and what a handler has set for the session or declared goes with it.
+                tx.rollback().await?;
+            } else {
+                tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?;
+                tx.commit().await?;
+            }
+            for work in after_commit {
+                // It is too late to answer with an error: what was to be done is done.
+                if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                    tracing::error!("work for after the commit panicked");
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn rollback(self) {
+        to_completion(async move {
+            // A connection that cannot even roll back is closed by the pool; the server has rolled back then.
+            if let Err(error) = self.tx.rollback().await {
+                tracing::debug!(error = %error, "rollback failed");
+            }
+        })
+        .await;
+    }
+}
+
 /// Begins on a connection of `pool`. Connections are not pinged when they are taken out, so one that died idle
 /// shows here; nothing has been done on it yet, so the next one is tried.
-pub(super) async fn open(
-    pool: PgPool,
-    opening: Opening,
-    statement: String,
-    read_only: bool,
-    hooks: Arc<Hooks>,
-) -> Result<Open, DbError> {
-    let pooled = opening.pooled;
-    let tx = to_completion(async move {
+async fn begin(pool: PgPool, statement: String) -> Result<Transaction<'static, Postgres>, DbError> {
+    let begun = to_completion(async move {
         let mut attempts = pool.options().get_max_connections();
         loop {
             match pool.begin_with(AssertSqlSafe(statement.clone())).await {
@@ -181,39 +229,14 @@ pub(super) async fn open(
                 other => break other,
             }
         }
-    })
-    .await?;
-    Ok(Open { tx, read_only, pooled, after_commit: Vec::new(), hooks, marks: Vec::new(), abandoned: false })
-}
-
-/// Work in no workspace. Behind a pooler it needs a transaction all the same: the driver prepares a statement and runs it
-/// in two steps, which might otherwise go to two connections of the server.
-pub(super) async fn outside<T, E: From<DbError>>(
-    pool: PgPool,
-    opening: Opening,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    if !opening.pooled {
-        let mut conn = acquire(pool).await?;
-        return work(&mut conn).await;
-    }
-    let begin = format!("BEGIN; {FORGET}{}", opening.limits().trim_start_matches("; "));
-    let mut open = open(pool, opening, begin, false, Arc::default()).await?;
-    match work(open.conn()).await {
-        Ok(value) => {
-            open.commit().await?;
-            Ok(value)
-        }
-        Err(error) => {
-            open.rollback().await;
-            Err(error)
-        }
-    }
+    });
+    Ok(begun.await?)
 }
 
 /// Asks the server for a sign of life.
-pub(super) async fn reach(pool: PgPool, opening: Opening) -> Result<(), DbError> {
-    open(pool, opening, "BEGIN READ ONLY".to_owned(), true, Arc::default()).await?.commit().await
+pub(super) async fn reach(pool: PgPool) -> Result<(), DbError> {
+    let tx = begin(pool, "BEGIN READ ONLY".to_owned()).await?;
+    Ok(to_completion(tx.rollback()).await?)
 }
 
 async fn acquire(pool: PgPool) -> Result<PoolConnection<Postgres>, DbError> {

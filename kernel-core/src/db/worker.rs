@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
 
-use super::begin::{self, Opening, TimeLimits};
+use super::begin;
 use super::{Db, DbError, GlobalTx, TenantTx, settle};
 use crate::ctx::Ctx;
 use crate::id::WorkspaceId;
@@ -71,10 +71,7 @@ impl WorkerDb {
     }
 
     async fn open(&self, ctx: &Ctx, workspace: WorkspaceId, limit: Duration) -> Result<begin::Open, DbError> {
-        let pooled = self.db.shared.opening.pooled;
-        let limits = Some(TimeLimits { statement: limit, idle: limit });
-        let opening = Opening { limits, pooled };
-        let statement = opening.statement(ctx, workspace);
-        begin::open(self.pool.clone(), opening, statement, ctx.read_only(), self.db.hooks.clone()).await
+        let opening = self.db.shared.opening.lasting(limit);
+        opening.open(&self.pool, ctx, workspace, self.db.hooks.clone()).await
     }
 }
