@@ -251,8 +251,12 @@ impl Gate<'_> {
         };
         let (actor, span) = (ctx.actor(), Span::current());
         span.record("actor", actor.kind());
-        actor.id().map(|id| span.record("actor_id", tracing::field::display(id)));
-        actor.user().map(|user| span.record("user_id", tracing::field::display(user)));
+        if let Some(id) = actor.id() {
+            span.record("actor_id", tracing::field::display(id));
+        }
+        if let Some(user) = actor.user() {
+            span.record("user_id", tracing::field::display(user));
+        }
         notes.ctx = Some(ctx.clone());
         if let Some(name) = name {
             if !proved {
@@ -260,7 +264,7 @@ impl Gate<'_> {
             }
             ctx = self.enter(ctx, &name?).await?;
             if let Some(grant) = ctx.grant() {
-                Span::current().record("workspace_id", tracing::field::display(grant.workspace().id()));
+                span.record("workspace_id", tracing::field::display(grant.workspace().id()));
             }
             notes.ctx = Some(ctx.clone());
         }
@@ -293,13 +297,14 @@ impl Gate<'_> {
         if class == RateClass::Probe {
             return notes.spend(&limits.probe, &subject);
         }
-        let first = if shown == Shown::Nothing { &limits.anonymous } else { &limits.address };
-        notes.spend(first, &subject)?;
-        match class {
-            RateClass::Auth => notes.spend(&limits.auth, &subject),
-            RateClass::Heavy if shown == Shown::Nothing => notes.spend(&limits.heavy, &subject),
-            RateClass::Default | RateClass::Heavy | RateClass::Probe => Ok(()),
+        let nobody = shown == Shown::Nothing;
+        notes.spend(if nobody { &limits.anonymous } else { &limits.address }, &subject)?;
+        if class == RateClass::Auth {
+            notes.spend(&limits.auth, &subject)?;
+        } else if class == RateClass::Heavy && nobody {
+            notes.spend(&limits.heavy, &subject)?;
         }
+        Ok(())
     }
 
     fn limit_actor(&self, class: RateClass, ctx: &Ctx, notes: &mut Notes) -> Result<(), Error> {
