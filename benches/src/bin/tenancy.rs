@@ -10,7 +10,7 @@ use benches::cpu;
 use benches::ratio::{Ratio, median};
 use benches::ticket::{self, LIST, LIST_PLAIN, Size, Ticket};
 use kernel_core::testkit::{TestKernel, roles};
-use kernel_core::{Ctx, Db, DbError, TenantTx, Tx, Workspace, WorkspaceId};
+use kernel_core::{Ctx, Db, DbConfig, DbError, TenantTx, Tx, Workspace, WorkspaceId};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -66,7 +66,12 @@ async fn autocommit(pool: &PgPool, workspace: WorkspaceId) -> Result<Vec<Ticket>
 
 fn plain_pool(url: &str, name: &str, connections: u32) -> Result<PgPool> {
     // The same limits as the kernel's, made as a hand-written program would make them: once per connection.
-    let limits = [("statement_timeout", "5s"), ("idle_in_transaction_session_timeout", "10s")];
+    let config = DbConfig::new(url);
+    let limits = [
+        ("statement_timeout", config.statement_timeout),
+        ("idle_in_transaction_session_timeout", config.idle_timeout),
+    ];
+    let limits = limits.map(|(name, limit)| (name, limit.as_millis()));
     let options = url.parse::<PgConnectOptions>()?.application_name(name).options(limits);
     let pool = PgPoolOptions::new().max_connections(connections).test_before_acquire(false);
     Ok(pool.connect_lazy_with(options))
