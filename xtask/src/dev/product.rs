@@ -1,5 +1,7 @@
 //! The example product as a child process.
 
+use std::env;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
@@ -32,6 +34,7 @@ pub(crate) struct Running {
     child: Child,
     /// While this is open, the program runs: it ends with this process, however that ends.
     stdin: Option<ChildStdin>,
+    _port: Port,
 }
 
 impl Product {
@@ -57,7 +60,8 @@ impl Product {
 
     /// Starts the program with all logins of the database, and waits until it answers.
     pub(crate) async fn start(&self, logins: &Logins, port: Option<u16>, log: &str) -> Result<Running> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(port)?));
+        let port = Port::find(port)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
         let url = format!("http://localhost:{}", address.port());
         let db = logins.config();
         let mut command = cargo::child(self.program()?);
@@ -76,27 +80,42 @@ impl Product {
             .env("PUBLIC_ORIGIN", &url);
         let mut child = command.spawn().with_context(|| format!("{} cannot be started", self.package))?;
         let stdin = child.stdin.take();
-        let mut running = Running { url, child, stdin };
+        let mut running = Running { url, child, stdin, _port: port };
         running.until_it_answers(address).await?;
         Ok(running)
     }
 }
 
-/// The port wished for, or else the first one that nobody listens on.
-fn free_port(wished: Option<u16>) -> Result<u16> {
-    let is_free = |port: u16| {
+/// A port that nobody listens on, and that no other run of this program will choose until this is dropped.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    _lock: File,
+}
+
+impl Port {
+    /// The port wished for, or else the first free one.
+    fn find(wished: Option<u16>) -> Result<Self> {
+        match wished {
+            Some(number) => Self::take(number).with_context(|| {
+                format!("port {number} is taken; leave --port out, and a free one is found")
+            }),
+            None => (FIRST_PORT..FIRST_PORT + PORTS)
+                .find_map(Self::take)
+                .with_context(|| format!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORTS - 1)),
+        }
+    }
+
+    fn take(number: u16) -> Option<Self> {
+        // Between this look and the moment the product listens, only a lock keeps a second run away.
+        let lock = File::create(env::temp_dir().join(format!("{DATABASE}-port-{number}.lock"))).ok()?;
+        lock.try_lock().ok()?;
         // Whoever listens on all addresses, or on the other family's, would answer in our place for a browser that asks
         // for `localhost`.
         let taken =
-            ["127.0.0.1", "[::1]"].iter().any(|host| TcpStream::connect(format!("{host}:{port}")).is_ok());
-        !taken && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-    };
-    match wished {
-        Some(port) if is_free(port) => Ok(port),
-        Some(port) => bail!("port {port} is taken; leave --port out, and a free one is found"),
-        None => (FIRST_PORT..FIRST_PORT + PORTS)
-            .find(|port| is_free(*port))
-            .with_context(|| format!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORTS - 1)),
+            ["127.0.0.1", "[::1]"].iter().any(|host| TcpStream::connect(format!("{host}:{number}")).is_ok());
+        let free = !taken && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok();
+        free.then_some(Self { number, _lock: lock })
     }
 }
 
