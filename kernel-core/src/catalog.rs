@@ -3,6 +3,7 @@
 //! It looks at the schemas that registered pillars own, and leaves the host's alone.
 
 mod key;
+mod search;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -62,12 +63,18 @@ impl Plan<'_> {
         let mut findings = Findings(Vec::new());
         self.relations(&facts::relations(conn, &schemas).await?, &mut findings);
         self.policies(&facts::policies(conn, &schemas).await?, &mut findings);
-        self.columns(&facts::columns(conn, &schemas).await?, &mut findings);
+        let columns = facts::columns(conn, &schemas).await?;
+        self.columns(&columns, &mut findings);
         key::audit(self.tables, &facts::keys(conn, &schemas).await?, &mut findings);
         self.grants(&facts::grants(conn, &schemas).await?, &mut findings);
         let RoleNames { migrate, owner, resolver, search, .. } = self.roles;
         let powerful = [migrate, owner, resolver, search].map(String::as_str);
-        self.functions(&facts::functions(conn, &schemas, &powerful).await?, &mut findings);
+        let functions = facts::functions(conn, &schemas, &powerful).await?;
+        self.functions(&functions, &mut findings);
+        let (indexes, trigrams) =
+            (facts::gin_indexes(conn, &schemas).await?, facts::extension_schema(conn, "pg_trgm").await?);
+        let facts = search::Facts { columns: &columns, indexes: &indexes, functions: &functions, trigrams };
+        self.search(&facts, &mut findings);
         Ok(findings.0)
     }
 
@@ -187,6 +194,8 @@ impl Plan<'_> {
             let rights = match table {
                 Some(table) if row.grantee == *operator => table.rights_of_operator(),
                 Some(table) if [app, worker].contains(&&row.grantee) => table.rights(),
+                Some(table) if row.grantee == *search && table.search().is_some() => Rights::Read,
+                _ if row.grantee == *search => Rights::None,
                 _ => Rights::All,
             };
             let usual = rights.privileges().contains(&row.privilege.as_str());
@@ -198,7 +207,7 @@ impl Plan<'_> {
 
     fn functions(&self, rows: &[facts::FunctionRow], findings: &mut Findings) {
         let RoleNames { app, worker, resolver, .. } = self.roles;
-        for row in rows.iter().filter(|row| row.definer) {
+        for row in rows.iter().filter(|row| row.definer && !self.is_search(row)) {
             let object = format!("{}.{}", row.schema, row.signature);
             let declared = self.functions.iter().find(|function| {
                 function.schema == row.schema && normal(function.signature) == normal(&row.signature)

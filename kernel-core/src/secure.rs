@@ -2,6 +2,8 @@
 //!
 //! Every statement can run again: the script brings a database to the declared state from any earlier one.
 
+pub(crate) mod search;
+
 use std::fmt::Write as _;
 
 use crate::db::RoleNames;
@@ -55,6 +57,9 @@ pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
         Reach::Resolved => policies.push(across("resolver", "SELECT", &roles.resolver)),
         Reach::Queued => policies.push(across("resolver", "ALL", &roles.resolver)),
     }
+    if table.search().is_some() {
+        policies.push(across("search", "SELECT", &roles.search));
+    }
     policies
 }
 
@@ -68,6 +73,9 @@ pub(crate) fn script(tables: &[Table], functions: &[Function], roles: &RoleNames
         secure_schema(&mut sql, schema, roles);
     }
     for table in tables {
+        if let Some(searchable) = table.search() {
+            sql.push_str(&search::secure(table, searchable, roles));
+        }
         secure_table(&mut sql, table, roles);
     }
     for function in functions {
@@ -88,13 +96,13 @@ fn secure_schema(sql: &mut String, schema: &str, roles: &RoleNames) {
 
 fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
     let name = format!("\"{}\".\"{}\"", table.schema(), table.name());
-    let RoleNames { app, worker, operator, owner, resolver, .. } = roles;
+    let RoleNames { app, worker, operator, owner, resolver, search, .. } = roles;
     let _ = writeln!(
         sql,
         "ALTER TABLE {name} OWNER TO \"{owner}\";\n\
          ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;\n\
          ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n\
-         REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\";"
+         REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\", \"{search}\";"
     );
     let grants = [(table.rights(), vec![app, worker]), (table.rights_of_operator(), vec![operator])];
     for (rights, logins) in grants.into_iter().filter(|(rights, _)| *rights != Rights::None) {
@@ -111,6 +119,9 @@ fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
         Reach::Queued => {
             let _ = writeln!(sql, "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {name} TO \"{resolver}\";");
         }
+    }
+    if table.search().is_some() {
+        let _ = writeln!(sql, "GRANT SELECT ON TABLE {name} TO \"{search}\";");
     }
     for policy in policies(table, roles) {
         let Policy { name: policy_name, command, role, using } = policy;

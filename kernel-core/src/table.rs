@@ -79,6 +79,15 @@ pub struct Column {
     pub class: Class,
 }
 
+/// By what the rows of a table are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Searchable {
+    /// PostgreSQL's name of the language, which decides what counts as the same word: `english`, `simple`.
+    pub(crate) language: &'static str,
+    /// The first one counts most.
+    pub(crate) columns: Vec<&'static str>,
+}
+
 /// A table with the class of every column. The build refuses one whose declaration and schema differ.
 ///
 /// ```
@@ -98,6 +107,7 @@ pub struct Table {
     partitioned: bool,
     columns: Vec<Column>,
     unique_across: Vec<&'static str>,
+    search: Option<Searchable>,
 }
 
 impl Table {
@@ -124,6 +134,7 @@ impl Table {
             partitioned: false,
             columns,
             unique_across: Vec::new(),
+            search: None,
         }
     }
 
@@ -184,6 +195,19 @@ impl Table {
         self
     }
 
+    /// Rows are found by the words in these columns, and by parts of words in the first one, which counts most. A
+    /// migration has made them so: `SELECT kernel_core.make_searchable('tracker.issue', 'english', ARRAY['title', 'body'])`.
+    ///
+    /// The table gets a column `search`, and the kernel makes a function `tracker.search_issue(query text, most integer)`
+    /// that returns `(id uuid, rank real)`, the best first, at most 1,000, of the workspace that the transaction is in. The query
+    /// is what people type: words, `"a phrase"`, `or`, `-without`. Join the table to it, with its own `workspace_id = $1`:
+    /// asked directly, the table cannot use its full-text index under row-level security.
+    #[must_use]
+    pub fn searchable(mut self, language: &'static str, columns: &[&'static str]) -> Self {
+        self.search = Some(Searchable { language, columns: columns.to_vec() });
+        self.classed(Class::Private, &["search"])
+    }
+
     /// Definer functions owned by the resolver role read rows before a workspace is known.
     #[must_use]
     pub fn resolved(mut self) -> Self {
@@ -224,6 +248,10 @@ impl Table {
 
     pub(crate) fn reach(&self) -> Reach {
         self.reach
+    }
+
+    pub(crate) fn search(&self) -> Option<&Searchable> {
+        self.search.as_ref()
     }
 
     pub(crate) fn may_span(&self, constraint: &str) -> bool {

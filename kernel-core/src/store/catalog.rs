@@ -91,6 +91,7 @@ pub(crate) struct ColumnRow {
     pub(crate) name: String,
     pub(crate) type_name: String,
     pub(crate) not_null: bool,
+    pub(crate) generated: bool,
     pub(crate) comment: Option<String>,
 }
 
@@ -105,6 +106,7 @@ pub(crate) async fn columns(
                a.attname::text AS name,
                format_type(a.atttypid, NULL) AS type_name,
                a.attnotnull AS not_null,
+               a.attgenerated = 's' AS generated,
                col_description(c.oid, a.attnum) AS comment
         FROM pg_attribute a
         JOIN pg_class c ON c.oid = a.attrelid
@@ -221,6 +223,7 @@ pub(crate) struct FunctionRow {
     pub(crate) definer: bool,
     pub(crate) owner: String,
     pub(crate) search_path: bool,
+    pub(crate) source: String,
     pub(crate) callers: Vec<String>,
 }
 
@@ -238,6 +241,7 @@ pub(crate) async fn functions(
                p.prosecdef AS definer,
                pg_get_userbyid(p.proowner)::text AS owner,
                coalesce('search_path=pg_catalog' = ANY (p.proconfig), false) AS search_path,
+               p.prosrc AS source,
                ARRAY(SELECT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END
                      FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS g
                      WHERE g.grantee <> p.proowner ORDER BY 1) AS callers
@@ -250,5 +254,55 @@ pub(crate) async fn functions(
     .bind(schemas)
     .bind(powerful)
     .fetch_all(conn)
+    .await
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct GinRow {
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    pub(crate) columns: Vec<String>,
+}
+
+/// The usable GIN indexes on plain columns, whole tables only.
+pub(crate) async fn gin_indexes(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<GinRow>, sqlx::Error> {
+    sqlx::query_as(
+        r#"
+        SELECT n.nspname::text AS schema,
+               c.relname::text AS "table",
+               ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
+                     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+                     ORDER BY k.position) AS columns
+        FROM pg_index i
+        JOIN pg_class c ON c.oid = i.indrelid
+        JOIN pg_class ic ON ic.oid = i.indexrelid
+        JOIN pg_am am ON am.oid = ic.relam AND am.amname = 'gin'
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = ANY ($1) AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+        "#,
+    )
+    .bind(schemas)
+    .fetch_all(conn)
+    .await
+}
+
+/// The schema that an extension was created in, quoted where it must be.
+pub(crate) async fn extension_schema(
+    conn: &mut PgConnection,
+    name: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        r"
+        SELECT quote_ident(n.nspname)
+        FROM pg_extension e
+        JOIN pg_namespace n ON n.oid = e.extnamespace
+        WHERE e.extname = $1
+        ",
+    )
+    .bind(name)
+    .fetch_optional(conn)
     .await
 }

@@ -6,4 +6,5 @@ mod build;
 mod handle;
 mod http;
 mod migration;
+mod search;
 mod shop;
