@@ -15,5 +15,6 @@ pub mod outcome;
 pub mod parity;
 pub mod postgres;
 pub mod prove;
+pub mod search;
 pub mod test;
 pub mod wire;

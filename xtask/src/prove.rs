@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, browser, cargo, isolation, parity, postgres};
+use crate::{atomicity, browser, cargo, isolation, parity, postgres, search};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,12 @@ pub const PROOFS: &[Proof] = &[
         about: "a request has all of its effects or none, once, however often the host is killed",
         faults: atomicity::FAULTS,
         run: |options| Box::pin(atomicity::run(options)),
+    },
+    Proof {
+        name: "search",
+        about: "a search under row-level security finds what a superuser finds, by the same plan",
+        faults: search::FAULTS,
+        run: |options| Box::pin(search::run(options)),
     },
     Proof {
         name: "browser",
