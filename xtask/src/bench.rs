@@ -11,6 +11,7 @@ use crate::{cargo, postgres};
 /// Every measurement: its name, and one line about it.
 const BENCHES: &[(&str, &str)] = &[
     ("tenancy", "a tenant transaction against a plain one with a hand-written WHERE"),
+    ("search", "a search under row-level security against the query that a superuser filters by hand"),
     ("http", "a route behind the whole chain against the same handler behind tower-http"),
 ];
 

@@ -52,7 +52,11 @@ const QUERIES: [&str; 12] = [
 ];
 
 /// What is looked for, in words.
-pub(super) async fn queries(admin: &mut PgConnection) -> Result<Vec<String>> {
+///
+/// # Errors
+///
+/// When the server refuses.
+pub async fn queries(admin: &mut PgConnection) -> Result<Vec<String>> {
     let mut queries: Vec<_> = QUERIES.map(str::to_owned).into();
     for number in [1, 2, 30, 40, 50, 77, 1500] {
         let word: String =
