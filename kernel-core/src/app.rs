@@ -160,6 +160,10 @@ impl AppBuilder {
         }
     }
 
+    pub(crate) fn parts(&self) -> (&Db, &Config, &[Pillar]) {
+        (&self.db, &self.config, &self.pillars)
+    }
+
     /// Checks everything at once, the database included, and finishes the app.
     ///
     /// # Errors

@@ -25,6 +25,19 @@ pub struct Finding {
     pub problem: String,
     /// What to do about it.
     pub mend: &'static str,
+    pub(crate) section: Section,
+}
+
+/// Which part of the audit a finding comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Columns,
+    Functions,
+    Grants,
+    Keys,
+    Policies,
+    Search,
+    Tables,
 }
 
 impl fmt::Display for Finding {
@@ -43,11 +56,21 @@ pub(crate) struct Plan<'a> {
 const MIGRATE: &str = "run the migrations, whose last step secures every table";
 const DECLARE: &str = "declare it in the pillar's tables, or drop it";
 
-pub(crate) struct Findings(Vec<Finding>);
+pub(crate) struct Findings {
+    found: Vec<Finding>,
+    section: Section,
+}
 
 impl Findings {
     pub(crate) fn add(&mut self, object: impl Into<String>, problem: impl Into<String>, mend: &'static str) {
-        self.0.push(Finding { object: object.into(), problem: problem.into(), mend });
+        let section = self.section;
+        self.found.push(Finding { object: object.into(), problem: problem.into(), mend, section });
+    }
+
+    /// What is found from now on belongs to this section.
+    fn of(&mut self, section: Section) -> &mut Self {
+        self.section = section;
+        self
     }
 }
 
@@ -60,22 +83,22 @@ impl Plan<'_> {
     pub(crate) async fn audit(&self, conn: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
         let schemas: BTreeSet<_> = self.tables.iter().map(Table::schema).collect();
         let schemas: Vec<_> = schemas.into_iter().collect();
-        let mut findings = Findings(Vec::new());
+        let mut findings = Findings { found: Vec::new(), section: Section::Tables };
         self.relations(&facts::relations(conn, &schemas).await?, &mut findings);
-        self.policies(&facts::policies(conn, &schemas).await?, &mut findings);
+        self.policies(&facts::policies(conn, &schemas).await?, findings.of(Section::Policies));
         let columns = facts::columns(conn, &schemas).await?;
-        self.columns(&columns, &mut findings);
-        key::audit(self.tables, &facts::keys(conn, &schemas).await?, &mut findings);
-        self.grants(&facts::grants(conn, &schemas).await?, &mut findings);
+        self.columns(&columns, findings.of(Section::Columns));
+        key::audit(self.tables, &facts::keys(conn, &schemas).await?, findings.of(Section::Keys));
+        self.grants(&facts::grants(conn, &schemas).await?, findings.of(Section::Grants));
         let RoleNames { migrate, owner, resolver, search, .. } = self.roles;
         let powerful = [migrate, owner, resolver, search].map(String::as_str);
         let functions = facts::functions(conn, &schemas, &powerful).await?;
-        self.functions(&functions, &mut findings);
+        self.functions(&functions, findings.of(Section::Functions));
         let (indexes, trigrams) =
             (facts::gin_indexes(conn, &schemas).await?, facts::extension_schema(conn, "pg_trgm").await?);
         let facts = search::Facts { columns: &columns, indexes: &indexes, functions: &functions, trigrams };
-        self.search(&facts, &mut findings);
-        Ok(findings.0)
+        self.search(&facts, findings.of(Section::Search));
+        Ok(findings.found)
     }
 
     fn relations(&self, relations: &[facts::Relation], findings: &mut Findings) {

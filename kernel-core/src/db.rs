@@ -28,7 +28,7 @@ pub use tenant::TenantTx;
 pub use worker::WorkerDb;
 
 use begin::{Opening, TimeLimits};
-pub(crate) use login::{Login, unsafe_host, unsafe_login};
+pub(crate) use login::{Login, powers, unsafe_host, unsafe_login};
 
 /// What went wrong with a transaction, as opposed to what a statement in it said.
 #[derive(Debug, thiserror::Error)]
@@ -318,6 +318,11 @@ impl Db {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         self.shared.opening.outside(pool, work).await
+    }
+
+    /// Whether the configuration says that a pooler stands between.
+    pub(crate) fn expects_pooler(&self) -> bool {
+        self.shared.opening.pooled()
     }
 
     /// Asks every placement for a sign of life, under the login that serves requests.

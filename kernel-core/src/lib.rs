@@ -7,6 +7,7 @@ mod catalog;
 mod clock;
 mod ctx;
 mod db;
+pub mod doctor;
 mod entropy;
 mod error;
 pub mod event;

@@ -37,6 +37,11 @@ impl Migrations {
     pub fn schema(&self) -> &'static str {
         self.schema
     }
+
+    /// Number and checksum of each file.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (i64, Vec<u8>)> {
+        self.migrator.iter().map(|migration| (migration.version, migration.checksum.to_vec()))
+    }
 }
 
 /// One file of an export.

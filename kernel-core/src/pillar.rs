@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::db::{GlobalTx, TenantTx};
+use crate::doctor::{self, Check};
 use crate::health::{HealthCheck, NamedCheck};
 use crate::hook::{Hook, Hooks, SignUp, WorkspaceCreated};
 use crate::http::Route;
@@ -36,6 +37,7 @@ pub struct Pillar {
     pub(crate) messages: Vec<&'static str>,
     pub(crate) provides: Provides,
     pub(crate) health_checks: Vec<NamedCheck>,
+    pub(crate) checks: Vec<doctor::NamedCheck>,
 }
 
 /// The seams that a pillar provides.
@@ -161,6 +163,13 @@ impl Pillar {
     #[must_use]
     pub fn health_check(mut self, name: &'static str, check: impl HealthCheck + 'static) -> Self {
         self.health_checks.push((name, Arc::new(check)));
+        self
+    }
+
+    /// Adds to what the [doctor](crate::doctor) examines. The name is dotted: `jobs.dead`.
+    #[must_use]
+    pub fn check(mut self, name: &'static str, check: impl Check + 'static) -> Self {
+        self.checks.push((name, Arc::new(check)));
         self
     }
 

@@ -5,5 +5,6 @@ pub(crate) mod catalog;
 pub(crate) mod idempotency;
 pub(crate) mod outbox;
 pub(crate) mod role;
+pub(crate) mod server;
 pub(crate) mod setting;
 pub(crate) mod tenant;

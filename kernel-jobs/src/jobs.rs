@@ -3,6 +3,8 @@
 use kernel_core::table::Function;
 use kernel_core::{Migrations, Pillar, Table};
 
+use crate::check::{Dead, Late, Unrelayed};
+
 const SCHEMA: &str = "kernel_jobs";
 
 /// The queue, as a pillar to register. Registering it lets other pillars have jobs and subscribers; a
@@ -61,6 +63,9 @@ impl From<Jobs> for Pillar {
                 queue("depth()"),
                 queue("relay(text[], text[], integer, timestamp with time zone)"),
             ])
+            .check("jobs.dead", Dead)
+            .check("jobs.late", Late)
+            .check("jobs.unrelayed", Unrelayed)
             .provides_runner()
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod check;
 mod depth;
 mod enqueue;
 mod jobs;

@@ -72,6 +72,11 @@ fn refuse_production() -> Result<()> {
     Ok(())
 }
 
+/// The development database with an up-to-date schema. The server stops when it is dropped.
+pub(crate) async fn migrated() -> Result<(kernel_core::testkit::postgres::Postgres, Logins)> {
+    prepare(Some(Step::Migrate)).await
+}
+
 /// Finds the server, and brings the database up to date.
 async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::Postgres, Logins)> {
     let mut clock = Stopwatch::start();

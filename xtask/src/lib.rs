@@ -10,6 +10,7 @@ pub mod bench;
 pub mod browser;
 pub mod cargo;
 pub mod dev;
+pub mod doctor;
 pub mod isolation;
 pub mod outcome;
 pub mod parity;

@@ -9,10 +9,11 @@ const LONGEST_FILE: usize = 600;
 const SQL_ELSEWHERE: &[(&str, &str)] = &[
     ("kernel-core/src/db/begin.rs", "opening a transaction is one string, built in one function"),
     ("kernel-core/src/catalog.rs", "tells the host what to correct, in the words of SQL"),
+    ("kernel-core/src/catalog/", "tells the host what to correct, in the words of SQL"),
+    ("kernel-core/src/doctor/", "tells the host what to mend, in the words of SQL"),
     ("kernel-core/src/migration.rs", "applies the files of migrations/ and keeps their ledger"),
     ("kernel-core/src/migration/", "applies the files of migrations/ and keeps their ledger"),
     ("kernel-core/src/secure.rs", "writes the grants and policies of the tables it is given"),
-    ("kernel-core/src/secure/", "writes the grants and policies of the tables it is given"),
     ("kernel-core/src/testkit/", "makes databases and logins on test servers"),
 ];
 

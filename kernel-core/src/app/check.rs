@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use super::Config;
 use crate::catalog::Finding;
 use crate::db::{Db, DbError, Login, unsafe_login};
+use crate::error::with_causes;
 use crate::http::Access;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
@@ -64,7 +65,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Catalog(finding) => write!(f, "{finding}"),
-            Self::Database(error) => write!(f, "the database cannot be asked: {}", chain(error)),
+            Self::Database(error) => write!(f, "the database cannot be asked: {}", with_causes(error)),
             Self::DeclaredTwice { what, name } => write!(f, "the {what} {name} is declared twice"),
             Self::Login(error) => write!(f, "{error}"),
             Self::Message { pillar, reason } => write!(f, "the messages of {pillar}: {reason}"),
@@ -81,16 +82,6 @@ impl fmt::Display for Problem {
             }
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Every reason why an app cannot be served.

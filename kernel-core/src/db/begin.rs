@@ -68,6 +68,10 @@ impl Opening {
         Self { limits, sets_limits: pooled, pooled }
     }
 
+    pub(super) fn pooled(&self) -> bool {
+        self.pooled
+    }
+
     /// The same for a job, which may take as long as `limit`.
     pub(super) fn lasting(self, limit: Duration) -> Self {
         Self { limits: TimeLimits { statement: limit, idle: limit }, sets_limits: true, ..self }

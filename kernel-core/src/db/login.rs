@@ -90,7 +90,12 @@ pub(crate) async fn unsafe_host(conn: &mut PgConnection, roles: &RoleNames) -> R
     }
 }
 
-async fn powers(conn: &mut PgConnection, roles: &RoleNames, login: Login) -> Result<Powers, sqlx::Error> {
+/// What the current login may do, measured by what `login` should.
+pub(crate) async fn powers(
+    conn: &mut PgConnection,
+    roles: &RoleNames,
+    login: Login,
+) -> Result<Powers, sqlx::Error> {
     let RoleNames { app, worker, operator, .. } = roles;
     // What the app may do, the others may too.
     let (own, others): (_, &[&str]) = match login {

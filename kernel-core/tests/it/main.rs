@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
 mod build;
+mod doctor;
 mod handle;
 mod http;
 mod migration;

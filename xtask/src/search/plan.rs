@@ -58,6 +58,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    #[expect(clippy::disallowed_methods, reason = "the connection is driven beside its client")]
     pub(super) async fn open(admin_url: &str, app: &str) -> Result<Self> {
         // What comes after the address in the URL is for another driver.
         let address = admin_url.split_once('?').map_or(admin_url, |(address, _)| address);
