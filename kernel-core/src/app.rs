@@ -203,7 +203,7 @@ impl AppBuilder {
         let routes = Routes::new(routes, &config.http, cookie);
         let routes = routes.map_err(|reasons| problems.extend(reasons.into_iter().map(Problem::Route)));
         let (Ok(routes), true) = (routes, problems.is_empty()) else { return Err(Problems(problems)) };
-        let limits = Limits::new(&config.http, &config.clock);
+        let limits = Limits::new(&config.http, &config.clock, &db);
         let db = db.with_hooks(hooks);
         let shared = Shared {
             db,

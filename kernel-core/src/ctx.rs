@@ -9,6 +9,7 @@ use crate::actor::Actor;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::Error;
+use crate::http::Standing;
 use crate::id::{Id, Noun};
 use crate::role::Permission;
 use crate::workspace::{Grant, Workspace, WorkspaceStatus};
@@ -41,6 +42,7 @@ struct Shared {
     client: Client,
     read_only: bool,
     csrf: Option<String>,
+    standing: Option<Standing>,
     clock: Clock,
     entropy: Entropy,
 }
@@ -95,6 +97,7 @@ impl Ctx {
             client,
             read_only: false,
             csrf: None,
+            standing: None,
             clock,
             entropy,
         };
@@ -121,6 +124,16 @@ impl Ctx {
             shared.actor = actor;
             shared.csrf = csrf;
         })
+    }
+
+    /// With the rate limit that the response to it tells of.
+    pub(crate) fn with_standing(&self, standing: Option<Standing>) -> Self {
+        self.changed(|shared| shared.standing = standing)
+    }
+
+    /// The rate limit that the response tells of.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.shared.standing
     }
 
     /// The same context for work that must not write: transactions open `READ ONLY`.

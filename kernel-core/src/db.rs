@@ -5,6 +5,7 @@ mod begin;
 mod global;
 mod login;
 mod operator;
+mod purge;
 mod tenant;
 mod worker;
 
@@ -24,6 +25,7 @@ use crate::workspace::Workspace;
 pub use global::GlobalTx;
 pub use login::RoleNames;
 pub use operator::{OperatorTx, Reason, UnusableReason};
+pub use purge::Purged;
 pub use tenant::TenantTx;
 pub use worker::WorkerDb;
 

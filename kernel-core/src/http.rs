@@ -21,8 +21,9 @@ mod schema;
 mod security;
 
 pub use accept::prefers_json;
-pub use chain::{Limits, Peer};
-pub use config::{BODY_LIMIT, Cors, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
+pub use chain::Peer;
+pub(crate) use chain::{Limits, Standing};
+pub use config::{BODY_LIMIT, Cors, Counting, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
 pub use cookie::{SetCookie, value as cookie_value};
 pub use handler::{Call, TxFn};
 pub use input::{Body, Head, Incoming, Input, Patch, Path, Query};

@@ -36,8 +36,8 @@ pub use catalog::Finding;
 pub use clock::Clock;
 pub use ctx::{Client, Ctx, RequestId, RequestNoun};
 pub use db::{
-    Db, DbConfig, DbError, GlobalTx, OperatorTx, Reason, RoleNames, TenantTx, Tx, UnusableReason, WorkerDb,
-    violates,
+    Db, DbConfig, DbError, GlobalTx, OperatorTx, Purged, Reason, RoleNames, TenantTx, Tx, UnusableReason,
+    WorkerDb, violates,
 };
 pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, Fault};
@@ -52,6 +52,8 @@ pub use role::{Feature, Permission, Role, UnknownRole};
 pub use secret::{Keyring, Sealed};
 pub use table::{Class, Table};
 pub use workspace::{Grant, Workspace, WorkspaceStatus};
+
+use table::Function;
 
 /// The core's own tables, registered in every app before anything else.
 fn core_pillar() -> Pillar {
@@ -74,6 +76,21 @@ fn core_pillar() -> Pillar {
             Table::tenant("kernel_core", "idempotency_key")
                 .public(&["id", "scope_hash", "fingerprint", "status", "key_id", "created_at", "expires_at"])
                 .private(&["headers"])
-                .sensitive(&["body"]),
+                .sensitive(&["body"])
+                .queued(),
+            Table::global("kernel_core", "rate_limit")
+                .public(&["whole_at", "taken", "expires_hour"])
+                // A hash of an address, of which there are few enough to try them all.
+                .private(&["id"])
+                .withheld()
+                .queued(),
+        ])
+        .functions([
+            Function::lookup(
+                "kernel_core",
+                "take_rate(uuid, integer, bigint, bigint, timestamp with time zone)",
+            ),
+            Function::queue("kernel_core", "purge_idempotency_key(integer, timestamp with time zone)"),
+            Function::queue("kernel_core", "purge_rate_limit(integer, timestamp with time zone)"),
         ])
 }

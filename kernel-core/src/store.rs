@@ -4,6 +4,7 @@ pub(crate) mod audit_log;
 pub(crate) mod catalog;
 pub(crate) mod idempotency;
 pub(crate) mod outbox;
+pub(crate) mod rate_limit;
 pub(crate) mod role;
 pub(crate) mod server;
 pub(crate) mod setting;

@@ -15,4 +15,27 @@ CREATE TABLE kernel_core.idempotency_key (
     CONSTRAINT idempotency_key_scope UNIQUE (workspace_id, scope_hash)
 );
 
-CREATE INDEX idempotency_key_expiry ON kernel_core.idempotency_key (workspace_id, expires_at);
+CREATE INDEX idempotency_key_expiry ON kernel_core.idempotency_key (expires_at);
+
+-- Deletes up to `batch` expired answers of all workspaces, longest expired first. Until then they are there, and no request
+-- finds them.
+CREATE FUNCTION kernel_core.purge_idempotency_key(batch integer, clock timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    purged integer;
+BEGIN
+    WITH expired AS MATERIALIZED (
+        SELECT k.workspace_id, k.id
+        FROM kernel_core.idempotency_key AS k
+        WHERE k.expires_at <= coalesce(clock, clock_timestamp())
+        ORDER BY k.expires_at
+        LIMIT least(batch, 10000)
+        -- A row that is locked is being replaced by the answer to a later request.
+        FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM kernel_core.idempotency_key AS k
+    USING expired
+    WHERE k.workspace_id = expired.workspace_id AND k.id = expired.id;
+    GET DIAGNOSTICS purged = ROW_COUNT;
+    RETURN purged;
+END $$;

@@ -39,9 +39,9 @@ use crate::http::{Resolution, Timeouts};
 use arrival::Arrival;
 use csrf::Proof;
 use identity::Shown;
-use limit::{Limit, Standing, Subject};
+use limit::{Limit, Subject};
 
-pub use limit::Limits;
+pub(crate) use limit::{Limits, Standing};
 pub use service::Peer;
 
 /// One request on its way through the chain.
@@ -91,7 +91,7 @@ impl App {
         let admitted = async {
             let (ctx, proof) = gate.admit(RateClass::Default, gate.own_workspace(), &mut notes).await?;
             gate.guard(&ctx, proof, None)?;
-            Ok(ctx)
+            Ok(ctx.with_standing(notes.standing))
         };
         let admitted = admitted.instrument(arrival.span(head)).await;
         admitted.map_err(|error| {
@@ -103,13 +103,14 @@ impl App {
     /// Adds to the response of a host's own handler what every response of the app carries.
     pub fn finish(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, headers: &mut HeaderMap) {
         let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
-        Gate { app: &self.shared, head, arrival: &arrival }.dress(None, &Notes::default(), headers);
+        let notes = Notes { ctx: None, standing: ctx.standing() };
+        Gate { app: &self.shared, head, arrival: &arrival }.dress(None, &notes, headers);
     }
 
     /// The finished reply that tells the caller of a host's own handler about an error.
     pub fn refusal(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, error: Error) -> Reply {
         let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
-        let notes = Notes { ctx: Some(ctx.clone()), standing: None };
+        let notes = Notes { ctx: Some(ctx.clone()), standing: ctx.standing() };
         Gate { app: &self.shared, head, arrival: &arrival }.depart(&self.find(head), &notes, Err(error))
     }
 
@@ -187,7 +188,7 @@ impl Gate<'_> {
         notes: &mut Notes,
     ) -> Result<Reply, Error> {
         let (Target::Route { route, .. }, Ok(body)) = (&to.target, body.as_ref()) else {
-            self.limit_address(RateClass::Default, self.shown(), notes)?;
+            self.limit_address(RateClass::Default, self.shown(), notes).await?;
             body?;
             return match &to.target {
                 Target::Options(_) => Ok(Reply::Full(problem::response(problem::NO_CONTENT, Bytes::new()))),
@@ -196,7 +197,7 @@ impl Gate<'_> {
             };
         };
         if body.len() > to.body_limit() {
-            self.limit_address(route.rate, self.shown(), notes)?;
+            self.limit_address(route.rate, self.shown(), notes).await?;
             return Err(Error::new(ErrorKind::TooLarge, "too_large").arg("limit", to.body_limit()));
         }
         let name = match route.access {
@@ -230,7 +231,7 @@ impl Gate<'_> {
         notes: &mut Notes,
     ) -> Result<(Ctx, Proof), Error> {
         let shown = self.shown();
-        self.limit_address(class, shown, notes)?;
+        self.limit_address(class, shown, notes).await?;
         let config = &self.app.config;
         let client = self.arrival.client(&self.head.headers);
         let nobody = crate::actor::Actor::Anonymous;
@@ -241,7 +242,7 @@ impl Gate<'_> {
         let failed = identified.as_ref().map_or_else(|e| e.kind() == ErrorKind::Unauthenticated, |_| !proved);
         if failed && shown != Shown::Nothing {
             // Guessing credentials costs what asking without one costs.
-            notes.spend(&self.app.limits.anonymous, &Subject::address(self.arrival.ip))?;
+            notes.spend(&self.app.limits.anonymous, &Subject::address(self.arrival.ip)).await?;
         }
         let (mut ctx, by_cookie) = identified?;
         let proof = match (proved, by_cookie) {
@@ -268,7 +269,7 @@ impl Gate<'_> {
             }
             notes.ctx = Some(ctx.clone());
         }
-        self.limit_actor(class, &ctx, notes)?;
+        self.limit_actor(class, &ctx, notes).await?;
         Ok((ctx, proof))
     }
 
@@ -292,33 +293,38 @@ impl Gate<'_> {
         names.then(|| self.named(None))
     }
 
-    fn limit_address(&self, class: RateClass, shown: Shown<'_>, notes: &mut Notes) -> Result<(), Error> {
+    async fn limit_address(
+        &self,
+        class: RateClass,
+        shown: Shown<'_>,
+        notes: &mut Notes,
+    ) -> Result<(), Error> {
         let (limits, subject) = (&self.app.limits, Subject::address(self.arrival.ip));
         if class == RateClass::Probe {
-            return notes.spend(&limits.probe, &subject);
+            return notes.spend(&limits.probe, &subject).await;
         }
         let nobody = shown == Shown::Nothing;
-        notes.spend(if nobody { &limits.anonymous } else { &limits.address }, &subject)?;
+        notes.spend(if nobody { &limits.anonymous } else { &limits.address }, &subject).await?;
         if class == RateClass::Auth {
-            notes.spend(&limits.auth, &subject)?;
+            notes.spend(&limits.auth, &subject).await?;
         } else if class == RateClass::Heavy && nobody {
-            notes.spend(&limits.heavy, &subject)?;
+            notes.spend(&limits.heavy, &subject).await?;
         }
         Ok(())
     }
 
-    fn limit_actor(&self, class: RateClass, ctx: &Ctx, notes: &mut Notes) -> Result<(), Error> {
+    async fn limit_actor(&self, class: RateClass, ctx: &Ctx, notes: &mut Notes) -> Result<(), Error> {
         let limits = &self.app.limits;
         let Some(actor) = ctx.actor().id() else { return Ok(()) };
         // From here on the address's ceiling is of no interest to the caller.
         notes.standing = None;
-        notes.spend(&limits.actor, &Subject::Actor(actor))?;
+        notes.spend(&limits.actor, &Subject::Actor(actor)).await?;
         let workspace = ctx.grant().map(|grant| Subject::Workspace(grant.workspace().id().uuid()));
         if let Some(workspace) = &workspace {
-            notes.spend(&limits.workspace, workspace)?;
+            notes.spend(&limits.workspace, workspace).await?;
         }
         if class == RateClass::Heavy {
-            notes.spend(&limits.heavy, &workspace.unwrap_or(Subject::Actor(actor)))?;
+            notes.spend(&limits.heavy, &workspace.unwrap_or(Subject::Actor(actor))).await?;
         }
         Ok(())
     }
@@ -326,8 +332,8 @@ impl Gate<'_> {
 
 impl Notes {
     /// Spends a quota and remembers the tightest one for the headers.
-    fn spend(&mut self, limit: &Limit, subject: &Subject) -> Result<(), Error> {
-        let (standing, outcome) = limit.spend(subject);
+    async fn spend(&mut self, limit: &Limit, subject: &Subject) -> Result<(), Error> {
+        let (standing, outcome) = limit.spend(subject).await;
         self.standing = Some(standing.tighter(self.standing));
         outcome
     }

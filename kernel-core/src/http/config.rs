@@ -12,6 +12,9 @@ use super::security::Csp;
 /// What a body may weigh unless the route says otherwise. Both adapters take it from here.
 pub const BODY_LIMIT: usize = 256 * 1024;
 
+/// Longer than anybody waits for a quota.
+const WINDOW_MAX: Duration = Duration::from_hours(366 * 24);
+
 /// Whether people depend on this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,7 +56,7 @@ pub struct Cors {
 pub struct Quota {
     /// How many.
     pub requests: NonZeroU32,
-    /// In how much time; at least a millisecond per request.
+    /// In how much time; at least a millisecond per request, and a year at most.
     pub window: Duration,
 }
 
@@ -69,10 +72,35 @@ impl Quota {
     }
 }
 
+/// Where requests are counted, and so how exact quotas are when several nodes serve one app.
+///
+/// Every way is GCRA: in whatever time `t`, a subject spends at most `requests + t · requests / window`. A shared count goes
+/// by the database's clock, and a crash of the database makes every quota whole. When the database does not answer within a
+/// second, the node counts by itself for a second, from what it last knew, and then asks again: no request fails for
+/// the sake of a limit, and the limit is at worst that of [`Counting::Process`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Counting {
+    /// In the database, from which each node takes several requests at once: as many as it spent of the last batch or, if
+    /// that was too few, twice as many; at most a twentieth of the quota, and one at a time below 40 requests. They lapse
+    /// after a tenth of the window, at most 10 s, so that all nodes together spend at most
+    /// `requests · (1 + 1/10) + t · requests / window` in whatever time `t`. What lapses unspent is lost to the subject.
+    /// Whom the database has refused is refused without asking until there is something to spend, for a hundredth of
+    /// the window at least, at most 1 s.
+    #[default]
+    Leased,
+    /// In the database, which every request asks: exact, at a round trip per quota.
+    Database,
+    /// In each process by itself: exact for one node, while `n` nodes admit `n` times the quota.
+    Process,
+}
+
 /// The rate limits. Addresses are limited before anybody is asked for, actors and workspaces after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quotas {
+    /// Where they are counted. Probes are counted in the process whatever this says.
+    pub counting: Counting,
     /// Per client address, for requests that prove nothing, and for proofs that fail.
     pub anonymous: Quota,
     /// Per client address, for requests that show a credential: a ceiling, since many people share an address.
@@ -95,6 +123,7 @@ pub struct Quotas {
 impl Default for Quotas {
     fn default() -> Self {
         Self {
+            counting: Counting::default(),
             anonymous: Quota::per_minute(100),
             address: Quota::per_minute(6000),
             auth: Quota::per_minute(20),
@@ -232,10 +261,13 @@ impl HttpConfig {
             problems.push(format!("http: the sign-in page {page:?} must be a path of this app"));
         }
         let quotas = &self.quotas;
-        let all =
-            [quotas.anonymous, quotas.address, quotas.auth, quotas.actor, quotas.workspace, quotas.heavy];
+        let Quotas { anonymous, address, auth, actor, workspace, heavy, probe, .. } = quotas;
+        let all = [anonymous, address, auth, actor, workspace, heavy, probe];
         if all.iter().any(|quota| quota.window / quota.requests.get() < Duration::from_millis(1)) {
             problems.push("http: a quota allows more than a thousand requests a second".to_owned());
+        }
+        if all.iter().any(|quota| quota.window > WINDOW_MAX) {
+            problems.push("http: the window of a quota is longer than a year".to_owned());
         }
         let no_time = self.timeouts.head.is_zero() || self.timeouts.body.is_zero();
         if quotas.subjects == 0 || self.body_limit == 0 || no_time {
@@ -294,5 +326,6 @@ mod tests {
         assert_eq!(problems(|c| c.resolution = Resolution::Subdomain { base_domain: "com".to_owned() }), 1);
         assert_eq!(problems(|c| c.sign_in_page = Some("//evil.example".to_owned())), 1);
         assert_eq!(problems(|c| c.quotas.actor = Quota::per_minute(1_000_000)), 1);
+        assert_eq!(problems(|c| c.quotas.probe.window = Duration::MAX), 1);
     }
 }

@@ -84,3 +84,16 @@ pub(crate) async fn insert(
     .await?;
     Ok(())
 }
+
+/// Deletes at most so many expired answers, of all workspaces.
+pub(crate) async fn purge(
+    conn: &mut PgConnection,
+    limit: i32,
+    clock: Option<DateTime<Utc>>,
+) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT kernel_core.purge_idempotency_key($1, $2)")
+        .bind(limit)
+        .bind(clock)
+        .fetch_one(conn)
+        .await
+}

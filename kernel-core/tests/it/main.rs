@@ -7,5 +7,6 @@ mod doctor;
 mod handle;
 mod http;
 mod migration;
+mod purge;
 mod search;
 mod shop;

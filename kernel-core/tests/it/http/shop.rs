@@ -17,8 +17,8 @@ use kernel_core::job::JobNoun;
 use kernel_core::seam::{Auth, Credential, FoundWorkspace, Principal, TenantResolver, WorkspaceName};
 use kernel_core::testkit::{TestKernel, config};
 use kernel_core::{
-    Actor, Ctx, Db, DbError, Error, ErrorKind, GlobalTx, Id, Pillar, Role, TenantTx, Tx, UserId, Workspace,
-    WorkspaceId, WorkspaceStatus,
+    Actor, App, Config, Ctx, Db, DbError, Error, ErrorKind, GlobalTx, Id, Pillar, Role, TenantTx, Tx, UserId,
+    Workspace, WorkspaceId, WorkspaceStatus,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -243,6 +243,7 @@ fn routes(town: &Shared) -> Vec<Route> {
 /// A running shop with two workspaces: `acme`, where alice works and vera looks, and `rival`, where bob works.
 pub(super) struct Shop {
     pub(super) kernel: TestKernel,
+    config: Config,
     pub(super) town: Shared,
     pub(super) acme: Workspace,
     pub(super) rival: Workspace,
@@ -257,9 +258,9 @@ impl Shop {
         let town = Shared::default();
         let mut config = config();
         configure(&mut config.http);
-        let kernel = TestKernel::with(config, |app| app.with(pillar(&town))).await;
+        let kernel = TestKernel::with(config.clone(), |app| app.with(pillar(&town))).await;
         let (acme, rival) = (kernel.found_workspace().await, kernel.found_workspace().await);
-        let shop = Self { kernel, town, acme, rival };
+        let shop = Self { kernel, config, town, acme, rival };
         for (name, workspace, slug, role) in [
             ("alice", &shop.acme, "acme", Role::Member),
             ("vera", &shop.acme, "acme", Role::Viewer),
@@ -272,6 +273,12 @@ impl Shop {
         let actor = Actor::ApiKey { id: key, workspace: shop.acme.id() };
         shop.town.keys.lock().unwrap().insert("acme-key".to_owned(), Principal::by_bearer(actor));
         shop
+    }
+
+    /// The same app as a second node would run it.
+    pub(super) async fn node(&self) -> App {
+        let db = Db::new(&self.kernel.database.logins().config()).unwrap();
+        App::builder(db, self.config.clone()).with(pillar(&self.town)).build().await.unwrap()
     }
 
     /// A person whose session is their name, with `csrf-` before it as the token.
