@@ -12,6 +12,7 @@ pub mod cargo;
 pub mod dev;
 pub mod doctor;
 pub mod isolation;
+pub mod limits;
 pub mod outcome;
 pub mod parity;
 pub mod postgres;

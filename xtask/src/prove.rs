@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, browser, cargo, isolation, parity, postgres, search};
+use crate::{atomicity, browser, cargo, isolation, limits, parity, postgres, search};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +98,12 @@ pub const PROOFS: &[Proof] = &[
         about: "a search under row-level security finds what a superuser finds, by the same plan",
         faults: search::FAULTS,
         run: |options| Box::pin(search::run(options)),
+    },
+    Proof {
+        name: "limits",
+        about: "however many nodes there are, nobody gets more than a quota's bound, and a flood stays outside",
+        faults: limits::FAULTS,
+        run: |options| Box::pin(limits::run(options)),
     },
     Proof {
         name: "browser",
