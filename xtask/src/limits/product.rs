@@ -17,18 +17,18 @@ kernel_core::permissions! {
     pub ASK = "limits.ask" for Viewer;
 }
 
-/// The quota that clients press on: 100 requests a second, and as many at once as in three seconds.
+/// The quota that clients press on: a request every 15 ms.
 pub(super) const QUOTA: u32 = 300;
-pub(super) const WINDOW: Duration = Duration::from_secs(3);
+pub(super) const WINDOW: Duration = Duration::from_millis(4500);
 /// How long a lease of it may be spent: a tenth of the window, as `Counting::Leased` promises.
-pub(super) const LIFE: Duration = Duration::from_millis(300);
+pub(super) const LIFE: Duration = Duration::from_millis(450);
 /// So many requests at each node leave most of its last lease unspent, and the quota as a whole is enough for them: leases
 /// of 1, 2, 4, 8 and 15, which is the most.
 pub(super) const WARM: usize = 16;
 
 /// The quota of a stranger who floods.
 pub(super) const FLOODED: u32 = 10;
-pub(super) const FLOODED_EACH: Duration = Duration::from_secs(6);
+pub(super) const FLOODED_WINDOW: Duration = Duration::from_mins(1);
 
 /// Which quotas are small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,21 +6,21 @@ use super::load::Traffic;
 
 /// A request: it was counted at some time between these two.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sent {
+pub(super) struct Asked {
     pub(super) traffic: Traffic,
-    pub(super) sent: Instant,
-    pub(super) heard: Instant,
+    pub(super) sent_at: Instant,
+    pub(super) heard_at: Instant,
     pub(super) admitted: bool,
 }
 
 /// All requests of a trial.
 #[derive(Debug, Default)]
-pub(super) struct Record(pub(super) Vec<Sent>);
+pub(super) struct Record(pub(super) Vec<Asked>);
 
 /// The requests of one subject.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) admitted: Vec<Sent>,
+pub(super) struct Share {
+    pub(super) admitted: Vec<Asked>,
     pub(super) refused: usize,
 }
 
@@ -29,10 +29,10 @@ impl Record {
         self.0.extend(other.0);
     }
 
-    pub(super) fn of(&self, traffic: Traffic) -> Asked {
-        let own = self.0.iter().copied().filter(|sent| sent.traffic == traffic);
-        let (admitted, refused): (Vec<_>, Vec<_>) = own.partition(|sent| sent.admitted);
-        Asked { admitted, refused: refused.len() }
+    pub(super) fn of(&self, traffic: Traffic) -> Share {
+        let own = self.0.iter().copied().filter(|asked| asked.traffic == traffic);
+        let (admitted, refused): (Vec<_>, Vec<_>) = own.partition(|asked| asked.admitted);
+        Share { admitted, refused: refused.len() }
     }
 }
 
@@ -55,27 +55,26 @@ pub(super) struct Worst {
 
 impl Bound {
     /// What the quota alone allows in so much time, a whole one at the beginning included.
-    pub(super) fn own(self, time: Duration) -> f64 {
-        f64::from(self.quota) * (1.0 + time.as_secs_f64() / self.window.as_secs_f64())
+    pub(super) fn own(self, time: Duration) -> u64 {
+        let each = self.window / self.quota;
+        u64::from(self.quota) + u64::try_from(time.as_nanos() / each.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The most that may be let in within so much time.
     fn most(self, time: Duration) -> u64 {
-        let each = self.window / self.quota;
-        u64::from(self.quota)
-            + u64::try_from((time + self.life).as_nanos() / each.as_nanos()).unwrap_or(u64::MAX)
+        self.own(time + self.life)
     }
 
     /// Looks at every window that begins when a request was sent and ends when one was answered, and counts those that
     /// certainly lie within.
-    pub(super) fn worst(self, admitted: &[Sent]) -> Worst {
+    pub(super) fn worst(self, admitted: &[Asked]) -> Worst {
         let mut by_end = admitted.to_vec();
-        by_end.sort_by_key(|sent| sent.heard);
+        by_end.sort_by_key(|asked| asked.heard_at);
         let mut worst = Worst::default();
-        for start in admitted.iter().map(|sent| sent.sent) {
-            let inside = by_end.iter().filter(|sent| sent.sent >= start);
-            for (admitted, sent) in (1..).zip(inside) {
-                let window = sent.heard.duration_since(start);
+        for start in admitted.iter().map(|asked| asked.sent_at) {
+            let inside = by_end.iter().filter(|asked| asked.sent_at >= start);
+            for (admitted, asked) in (1..).zip(inside) {
+                let window = asked.heard_at.duration_since(start);
                 let bound = self.most(window);
                 if worst.bound == 0 || admitted * worst.bound > worst.admitted * bound {
                     worst = Worst { window, admitted, bound };
@@ -95,8 +94,8 @@ mod tests {
         let start = Instant::now();
         let bound = Bound { quota: 10, window: Duration::from_secs(10), life: Duration::from_secs(1) };
         let at = |seconds: u64| {
-            let heard = start + Duration::from_secs(seconds);
-            Sent { traffic: Traffic::Address, sent: heard, heard, admitted: true }
+            let at = start + Duration::from_secs(seconds);
+            Asked { traffic: Traffic::Address, sent_at: at, heard_at: at, admitted: true }
         };
         let even: Vec<_> = (0..100).map(at).collect();
         let worst = bound.worst(&even);
