@@ -75,8 +75,7 @@ fn core_pillar() -> Pillar {
                 .queued(),
             Table::tenant("kernel_core", "idempotency_key")
                 .public(&["id", "scope_hash", "fingerprint", "status", "key_id", "created_at", "expires_at"])
-                .private(&["headers"])
-                .sensitive(&["body"])
+                .sensitive(&["answer"])
                 .queued(),
             Table::global("kernel_core", "rate_limit")
                 .public(&["whole_at", "taken", "expires_hour"])

@@ -7,6 +7,7 @@ mod database;
 mod development;
 mod kernel;
 mod left_out;
+mod limit;
 #[cfg(unix)]
 pub mod pgbouncer;
 #[cfg(unix)]
@@ -19,4 +20,5 @@ pub use database::{DatabaseError, Logins, TestDatabase, server};
 pub use development::{Development, DevelopmentError};
 pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;
+pub use limit::RateLimit;
 pub use raw::RawClient;

@@ -13,6 +13,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("tenancy", "a tenant transaction against a plain one with a hand-written WHERE"),
     ("search", "a search under row-level security against the query that a superuser filters by hand"),
     ("http", "a route behind the whole chain against the same handler behind tower-http"),
+    ("limits", "counting a request, in each of three ways, against governor and a bare UPDATE"),
 ];
 
 /// The command line of `cargo xtask bench`.

@@ -35,7 +35,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
     let fault = options.fault.and_then(Fault::named);
     // Kept while the trial runs: the nodes' databases lie on it.
     let _postgres = kernel_core::testkit::server().await?;
-    let (press, flood) = if options.short { (5, 2) } else { (60, 10) };
+    let (press, flood) = if options.short { (5, 2) } else { (30, 10) };
     let mut outcome = Outcome::new().value("nodes", NODES).value("clients", CLIENTS);
     let mut clock = Stopwatch::start();
     // Who asks for every request may get less than there is, and never more.

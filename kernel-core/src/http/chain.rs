@@ -39,7 +39,7 @@ use crate::http::{Resolution, Timeouts};
 use arrival::Arrival;
 use csrf::Proof;
 use identity::Shown;
-use limit::{Limit, Subject};
+use limit::{Limit, Spent, Subject};
 
 pub(crate) use limit::{Limits, Standing};
 pub use service::Peer;
@@ -187,9 +187,15 @@ impl Gate<'_> {
         body: Result<Bytes, Error>,
         notes: &mut Notes,
     ) -> Result<Reply, Error> {
-        let (Target::Route { route, .. }, Ok(body)) = (&to.target, body.as_ref()) else {
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => {
+                self.limit_unread(notes)?;
+                return Err(error);
+            }
+        };
+        let Target::Route { route, .. } = &to.target else {
             self.limit_address(RateClass::Default, self.shown(), notes).await?;
-            body?;
             return match &to.target {
                 Target::Options(_) => Ok(Reply::Full(problem::response(problem::NO_CONTENT, Bytes::new()))),
                 Target::OtherMethod(_) => Err(Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed")),
@@ -205,13 +211,13 @@ impl Gate<'_> {
             _ => None,
         };
         let (ctx, proof) = self.admit(route.rate, name, notes).await?;
-        self.guard(&ctx, proof, Some(body))?;
+        self.guard(&ctx, proof, Some(&body))?;
         self.allow(&ctx, route).await?;
         let place = ctx.grant().map(|grant| grant.workspace().id());
         let incoming = Incoming {
             head: head.clone(),
             params: to.params.clone(),
-            body: body.clone(),
+            body,
             takes_forms: route.page,
             reading: route.reading.clone(),
             seal: CursorSeal::new(self.app.config.keyring.clone(), format!("{}\n{place:?}", route.operation)),
@@ -313,6 +319,14 @@ impl Gate<'_> {
         Ok(())
     }
 
+    /// A request that could not be read is refused anyway, so its node counts it without asking: after such a request,
+    /// some servers keep the connection for an answer that is there at once, and for no other.
+    fn limit_unread(&self, notes: &mut Notes) -> Result<(), Error> {
+        let (limits, subject) = (&self.app.limits, Subject::address(self.arrival.ip));
+        let nobody = self.shown() == Shown::Nothing;
+        notes.note((if nobody { &limits.anonymous } else { &limits.address }).spend_here(&subject))
+    }
+
     async fn limit_actor(&self, class: RateClass, ctx: &Ctx, notes: &mut Notes) -> Result<(), Error> {
         let limits = &self.app.limits;
         let Some(actor) = ctx.actor().id() else { return Ok(()) };
@@ -333,7 +347,11 @@ impl Gate<'_> {
 impl Notes {
     /// Spends a quota and remembers the tightest one for the headers.
     async fn spend(&mut self, limit: &Limit, subject: &Subject) -> Result<(), Error> {
-        let (standing, outcome) = limit.spend(subject).await;
+        let spent = limit.spend(subject).await;
+        self.note(spent)
+    }
+
+    fn note(&mut self, (standing, outcome): Spent) -> Result<(), Error> {
         self.standing = Some(standing.tighter(self.standing));
         outcome
     }

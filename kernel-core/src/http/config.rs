@@ -75,9 +75,9 @@ impl Quota {
 /// Where requests are counted, and so how exact quotas are when several nodes serve one app.
 ///
 /// Every way is GCRA: in whatever time `t`, a subject spends at most `requests + t · requests / window`. A shared count goes
-/// by the database's clock, and a crash of the database makes every quota whole. When the database does not answer within a
-/// second, the node counts by itself for a second, from what it last knew, and then asks again: no request fails for
-/// the sake of a limit, and the limit is at worst that of [`Counting::Process`].
+/// by the database's clock, and a crash or failover of the database makes every quota whole. When the database does not
+/// answer within a second, the node counts by itself for a second, from what it last knew, and then asks again: no
+/// request fails for the sake of a limit, and the limit is at worst that of [`Counting::Process`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Counting {
@@ -115,8 +115,8 @@ pub struct Quotas {
     pub heavy: Quota,
     /// Per client address, for routes of the class [`RateClass::Probe`](super::RateClass::Probe), which spend no other.
     pub probe: Quota,
-    /// How many addresses, actors or workspaces each limit remembers. Beyond it, whoever is closest to a full quota
-    /// is forgotten.
+    /// How many addresses, actors or workspaces each limit of a node remembers. Beyond it, whoever is closest to a full
+    /// quota is forgotten there.
     pub subjects: usize,
 }
 

@@ -1,17 +1,15 @@
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::id::WorkspaceId;
 
-/// A stored answer; `body` is sealed under `key_id`.
+/// A stored answer: its headers and body, sealed under `key_id`.
 #[derive(Debug, FromRow)]
 pub(crate) struct StoredAnswer {
     pub(crate) fingerprint: Vec<u8>,
     pub(crate) status: i16,
-    pub(crate) headers: Value,
-    pub(crate) body: Vec<u8>,
+    pub(crate) answer: Vec<u8>,
     pub(crate) key_id: String,
 }
 
@@ -36,7 +34,7 @@ pub(crate) async fn find(
     now: DateTime<Utc>,
 ) -> Result<Option<StoredAnswer>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT fingerprint, status, headers, body, key_id
+        "SELECT fingerprint, status, answer, key_id
          FROM kernel_core.idempotency_key
          WHERE workspace_id = $1 AND scope_hash = $2 AND expires_at > $3",
     )
@@ -58,14 +56,13 @@ pub(crate) async fn insert(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO kernel_core.idempotency_key
-             (workspace_id, id, scope_hash, fingerprint, status, headers, body, key_id, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             (workspace_id, id, scope_hash, fingerprint, status, answer, key_id, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (workspace_id, scope_hash) DO UPDATE
          SET id = excluded.id,
              fingerprint = excluded.fingerprint,
              status = excluded.status,
-             headers = excluded.headers,
-             body = excluded.body,
+             answer = excluded.answer,
              key_id = excluded.key_id,
              created_at = excluded.created_at,
              expires_at = excluded.expires_at",
@@ -75,8 +72,7 @@ pub(crate) async fn insert(
     .bind(scope.as_slice())
     .bind(&answer.fingerprint)
     .bind(answer.status)
-    .bind(&answer.headers)
-    .bind(&answer.body)
+    .bind(&answer.answer)
     .bind(&answer.key_id)
     .bind(lifetime.created_at)
     .bind(lifetime.expires_at)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kernel_core::http::{Cors, Environment, Quota, Quotas, Resolution, Timeouts};
+use kernel_core::http::{Cors, Counting, Environment, Quota, Quotas, Resolution, Timeouts};
 use kernel_core::testkit::{Client, config};
 use kernel_core::{App, AppBuilder, Config, Entropy};
 use serde_json::json;
@@ -72,7 +72,8 @@ impl World {
                 http.timeouts.body = Duration::from_millis(500);
             }
             Self::Tight => http.quotas = quotas(2),
-            Self::Deserted => {}
+            // Its counts are no other world's, though they share a database.
+            Self::Deserted => http.quotas.counting = Counting::Process,
         }
         config
     }

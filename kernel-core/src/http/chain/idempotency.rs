@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -30,10 +30,11 @@ pub(super) struct Key {
     fingerprint: [u8; 32],
 }
 
-/// What is stored sealed: everything that may be shown only once.
+/// What is stored sealed: a cookie, a token in a header or in the body may be shown only once.
 #[derive(Debug, Serialize, Deserialize)]
 struct Secret {
-    cookies: Vec<String>,
+    /// Names, and values in base64: they need not be text.
+    headers: Vec<(String, String)>,
     body: String,
 }
 
@@ -79,7 +80,7 @@ impl Key {
     }
 
     fn context(&self) -> Vec<u8> {
-        [b"kernel_core.idempotency_key.body".as_slice(), &self.scope].concat()
+        [b"kernel_core.idempotency_key.answer".as_slice(), &self.scope].concat()
     }
 }
 
@@ -115,42 +116,31 @@ impl Gate<'_> {
     }
 
     fn sealed(&self, key: &Key, ctx: &Ctx, response: &Response<Bytes>) -> Result<StoredAnswer, Error> {
-        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).map_err(Error::internal);
-        let (mut plain, mut cookies) = (Vec::new(), Vec::new());
-        for (name, value) in response.headers() {
-            match name {
-                &SET_COOKIE => cookies.push(text(value)?),
-                name => plain.push((name.as_str(), text(value)?)),
-            }
-        }
-        let secret = Secret { cookies, body: STANDARD.encode(response.body()) };
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str().to_owned(), STANDARD.encode(value)));
+        let secret = Secret { headers: headers.collect(), body: STANDARD.encode(response.body()) };
         let secret = serde_json::to_vec(&secret).map_err(Error::internal)?;
         let sealed = self.app.config.keyring.seal(ctx.entropy(), &key.context(), &secret);
         Ok(StoredAnswer {
             fingerprint: key.fingerprint.to_vec(),
             status: response.status().as_u16().try_into().map_err(Error::internal)?,
-            headers: serde_json::to_value(plain).map_err(Error::internal)?,
-            body: sealed.bytes,
+            answer: sealed.bytes,
             key_id: sealed.key_id,
         })
     }
 
     fn replay(&self, key: &Key, stored: &StoredAnswer) -> Result<Reply, Error> {
-        let secret = self.app.config.keyring.open(&key.context(), &stored.key_id, &stored.body);
+        let secret = self.app.config.keyring.open(&key.context(), &stored.key_id, &stored.answer);
         let secret: Secret =
             serde_json::from_slice(&secret.map_err(Error::internal)?).map_err(Error::internal)?;
-        let plain: Vec<(String, String)> = Deserialize::deserialize(&stored.headers)
-            .map_err(|error: serde_json::Error| Error::internal(error))?;
+        let decoded = |text: &str| STANDARD.decode(text).map_err(Error::internal);
         let mut headers = HeaderMap::new();
-        for (name, value) in plain {
+        for (name, value) in secret.headers {
             let name: HeaderName = name.parse().map_err(Error::internal)?;
-            headers.append(name, HeaderValue::try_from(value).map_err(Error::internal)?);
-        }
-        for cookie in secret.cookies {
-            headers.append(SET_COOKIE, HeaderValue::try_from(cookie).map_err(Error::internal)?);
+            headers.append(name, HeaderValue::try_from(decoded(&value)?).map_err(Error::internal)?);
         }
         headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
-        let mut response = Response::new(Bytes::from(STANDARD.decode(secret.body).map_err(Error::internal)?));
+        let mut response = Response::new(Bytes::from(decoded(&secret.body)?));
         let status = u16::try_from(stored.status).map_err(Error::internal)?;
         *response.status_mut() = StatusCode::from_u16(status).map_err(Error::internal)?;
         *response.headers_mut() = headers;

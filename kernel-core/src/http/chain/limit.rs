@@ -22,6 +22,9 @@ use subjects::Subjects;
 pub(crate) use standing::Standing;
 pub(super) use subjects::Subject;
 
+/// Where a subject stands after a request, and whether the request may go on.
+pub(super) type Spent = (Standing, Result<(), Error>);
+
 /// Everything that an app counts requests by.
 #[derive(Debug)]
 pub(crate) struct Limits {
@@ -61,6 +64,12 @@ impl Limits {
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
+
+    /// Spends one request of a stranger's address.
+    #[cfg(feature = "testkit")]
+    pub(crate) async fn admits(&self, address: std::net::IpAddr) -> bool {
+        self.anonymous.spend(&Subject::address(address)).await.1.is_ok()
+    }
 }
 
 /// Where a limit counts; [`Counting`] says what each promises.
@@ -97,19 +106,33 @@ impl Limit {
     }
 
     /// Spends one request of the subject's quota, and says where the subject then stands.
-    pub(super) async fn spend(&self, subject: &Subject) -> (Standing, Result<(), Error>) {
+    pub(super) async fn spend(&self, subject: &Subject) -> Spent {
         let verdict = match &self.way {
             Way::Process => self.spend_alone(subject),
             Way::Database(ledger) => self.spend_there(ledger, subject).await,
             Way::Leased(ledger) => self.spend_leased(ledger, subject).await,
         };
+        self.told(&verdict)
+    }
+
+    /// The same out of what this node holds: asks nobody, and so waits for nothing.
+    pub(super) fn spend_here(&self, subject: &Subject) -> Spent {
+        let now = self.ticks.now();
+        let verdict = self.subjects.with(subject, |purse| match purse.spend(self.terms, now) {
+            Step::Done(verdict) => verdict,
+            Step::Ask(..) => purse.spend_alone(self.rate, now),
+        });
+        self.told(&verdict)
+    }
+
+    fn told(&self, verdict: &Verdict) -> Spent {
         let outcome =
             match verdict.wait {
                 None => Ok(()),
                 Some(wait) => Err(Error::new(ErrorKind::RateLimited, "rate_limited")
                     .retry_after(Duration::from_micros(wait))),
             };
-        (Standing::new(self.name, self.quota, &verdict), outcome)
+        (Standing::new(self.name, self.quota, verdict), outcome)
     }
 
     fn spend_alone(&self, subject: &Subject) -> Verdict {
