@@ -42,12 +42,12 @@ async fn a_key_of_one_actor_says_nothing_to_another() {
     let shop = Shop::open().await;
     let carl = shop.sign_in("carl", true);
     shop.join(carl, shop.acme.id(), "acme", Role::Member, WorkspaceStatus::Active);
-    let item = || Ask::new("POST", "/api/v1/w/acme/items").json(r#"{"name": "bread"}"#).key("k");
+    let item =
+        |name| Ask::new("POST", "/api/v1/w/acme/items").json(&format!(r#"{{"name": "{name}"}}"#)).key("k");
     for ask in [
-        item().by("alice"),
-        item().by("carl"),
-        // The key's own id is that of the workspace: the kinds of actors are told apart too.
-        item().with("authorization", "Bearer acme-key"),
+        item("bread").by("alice"),
+        item("butter").by("carl"),
+        item("cake").with("authorization", "Bearer acme-key"),
     ] {
         let answer = shop.send(ask).await;
         assert_eq!((answer.status, answer.header("idempotent-replayed")), (201, ""));

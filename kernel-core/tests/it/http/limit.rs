@@ -1,6 +1,7 @@
 //! Who may ask how often, wherever it is counted.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -275,4 +276,16 @@ async fn a_node_asks_again_when_the_database_is_back() {
     assert_eq!(shop.send(whoami()).await.status, 429, "for a second nobody asks");
     shop.kernel.clock.advance(TimeDelta::seconds(1));
     assert_eq!(until_refused(&shop, whoami()).await, 3, "the database knew of none of it");
+}
+
+#[tokio::test]
+async fn a_database_that_keeps_a_node_waiting_is_not_waited_for() {
+    let shop = open(Counting::Leased, few).await;
+    assert_eq!(shop.send(whoami()).await.status, 200);
+    let mut admin = shop.kernel.admin().await;
+    admin.execute("BEGIN; SELECT FROM kernel_core.rate_limit FOR UPDATE").await.unwrap();
+    let left = tokio::time::timeout(Duration::from_millis(100), shop.send(whoami())).await;
+    assert!(left.is_err(), "a caller leaves while it waits");
+    assert_eq!(until_refused(&shop, whoami()).await, 2, "nobody waits for it, and the node counts on");
+    admin.execute("ROLLBACK").await.unwrap();
 }
