@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::chore::Chore;
 use crate::clock::Clock;
 use crate::ctx::Ctx;
 use crate::db::{Db, DbError, WorkerDb};
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) entitlements: Option<Arc<dyn Entitlements>>,
     pub(crate) jobs: HashMap<&'static str, JobDef>,
     pub(crate) subscribers: Vec<Subscriber>,
+    pub(crate) chores: Vec<Chore>,
     pub(crate) plan: MigrationPlan,
 }
 
@@ -139,6 +141,12 @@ impl App {
     pub fn subscribers(&self) -> &[Subscriber] {
         &self.shared.subscribers
     }
+
+    /// Every chore, the core's own first.
+    #[must_use]
+    pub fn chores(&self) -> &[Chore] {
+        &self.shared.chores
+    }
 }
 
 impl AppBuilder {
@@ -177,7 +185,7 @@ impl AppBuilder {
 
         let Self { db, config, pillars } = self;
         let (mut messages, mut hooks, mut routes) = (Messages::default(), Hooks::default(), Vec::new());
-        let (mut jobs, mut subscribers) = (HashMap::new(), Vec::new());
+        let (mut jobs, mut subscribers, mut chores) = (HashMap::new(), Vec::new(), Vec::new());
         let (mut auth, mut tenants, mut entitlements) = (None, None, None);
         let mut checks = Vec::new();
         for pillar in pillars {
@@ -194,6 +202,7 @@ impl AppBuilder {
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
             jobs.extend(pillar.jobs.into_iter().chain(reactions).map(|job| (job.kind(), job)));
             subscribers.extend(pillar.subscribers);
+            chores.extend(pillar.chores);
             auth = auth.or(pillar.provides.auth);
             tenants = tenants.or(pillar.provides.tenants);
             entitlements = entitlements.or(pillar.provides.entitlements);
@@ -216,6 +225,7 @@ impl AppBuilder {
             entitlements,
             jobs,
             subscribers,
+            chores,
             plan,
         };
         Ok(App { shared: Arc::new(shared) })

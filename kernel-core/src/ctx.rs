@@ -82,6 +82,15 @@ impl Ctx {
         })
     }
 
+    /// The same context for one round of a chore, under an id of its own.
+    pub(crate) fn for_chore(&self, name: &'static str) -> Self {
+        self.changed(|shared| {
+            shared.request_id = RequestId::from_uuid(shared.entropy.uuid(shared.clock.now()));
+            shared.actor = Actor::System { name };
+            shared.origin = Origin::Job;
+        })
+    }
+
     pub(crate) fn new(
         request_id: RequestId,
         actor: Actor,

@@ -4,6 +4,7 @@ pub mod actor;
 mod app;
 pub mod audit;
 mod catalog;
+pub mod chore;
 mod clock;
 mod ctx;
 mod db;
@@ -33,6 +34,7 @@ pub use actor::Actor;
 pub use app::{App, AppBuilder, Config, Problem, Problems};
 pub use audit::{AuditEntry, audit};
 pub use catalog::Finding;
+pub use chore::Chore;
 pub use clock::Clock;
 pub use ctx::{Client, Ctx, RequestId, RequestNoun};
 pub use db::{
@@ -54,10 +56,12 @@ pub use table::{Class, Table};
 pub use workspace::{Grant, Workspace, WorkspaceStatus};
 
 use table::Function;
+/// The name of the core's own pillar.
+const CORE: &str = "core";
 
 /// The core's own tables, registered in every app before anything else.
 fn core_pillar() -> Pillar {
-    Pillar::new("core")
+    Pillar::new(CORE)
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
         .tables([

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::chore::Chore;
 use crate::db::{GlobalTx, TenantTx};
 use crate::doctor::{self, Check};
 use crate::health::{HealthCheck, NamedCheck};
@@ -33,6 +34,7 @@ pub struct Pillar {
     pub(crate) routes: Vec<Route>,
     pub(crate) jobs: Vec<JobDef>,
     pub(crate) subscribers: Vec<Subscriber>,
+    pub(crate) chores: Vec<Chore>,
     pub(crate) hooks: Hooks,
     pub(crate) messages: Vec<&'static str>,
     pub(crate) provides: Provides,
@@ -121,6 +123,13 @@ impl Pillar {
     #[must_use]
     pub fn subscribers(mut self, subscribers: impl IntoIterator<Item = Subscriber>) -> Self {
         self.subscribers.extend(subscribers);
+        self
+    }
+
+    /// Work that it does again and again, without a request.
+    #[must_use]
+    pub fn chore(mut self, chore: Chore) -> Self {
+        self.chores.push(chore);
         self
     }
 

@@ -48,6 +48,10 @@ impl From<Jobs> for Pillar {
                     ])
                     .private(&["payload", "unique_key"])
                     .queued(),
+                Table::global(SCHEMA, "chore")
+                    .public(&["name", "due_at", "done_at", "failures", "last_error"])
+                    .withheld()
+                    .queued(),
                 Table::global(SCHEMA, "relay")
                     .public(&["shard", "last_no", "updated_at"])
                     .withheld()
@@ -62,6 +66,10 @@ impl From<Jobs> for Pillar {
                 queue("disclaim(uuid[], timestamp with time zone)"),
                 queue("depth()"),
                 queue("relay(text[], text[], integer, timestamp with time zone)"),
+                queue("know_chores(text[], timestamp with time zone)"),
+                queue("take_chore(text, timestamp with time zone)"),
+                queue("chore_done(text, bigint, timestamp with time zone)"),
+                queue("chore_failed(text, text, bigint, timestamp with time zone)"),
             ])
             .check("jobs.dead", Dead)
             .check("jobs.late", Late)

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod backoff;
+mod chores;
 mod running;
 mod shared;
 
@@ -15,11 +16,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::attempt::Outcome;
+use self::chores::Chores;
 use self::running::{Event, Running};
 use self::shared::Shared;
 use crate::depth::Depth;
 
 pub use self::backoff::Backoff;
+pub use self::chores::Tended;
 
 /// How long a runner waits after the database refused it something.
 const SETBACK: Duration = Duration::from_secs(1);
@@ -29,7 +32,8 @@ const SETBACK: Duration = Duration::from_secs(1);
 pub struct RunnerConfig {
     /// The runner's name in the log.
     pub name: String,
-    /// How many jobs run at once. Each may hold a connection of the worker login, and the runner needs two more.
+    /// How many jobs run at once. Each may hold a connection of the worker login, and the runner needs two more
+    /// and one per chore that runs at that moment.
     pub concurrency: usize,
     /// How many jobs one claim takes at most, and how many events one relay publishes.
     pub batch: usize,
@@ -87,14 +91,15 @@ impl Runner {
         Ok(Self { shared: Arc::new(Shared::new(app, config)?) })
     }
 
-    /// Relays events and runs jobs until `shutdown` is ready. Then it claims no more, waits for what runs, and gives
-    /// back what has not ended within [`RunnerConfig::grace`].
+    /// Relays events, runs jobs and does chores until `shutdown` is ready. Then it claims no more, waits for what runs, and
+    /// gives back what has not ended within [`RunnerConfig::grace`]. A chore that is under way then is undone.
     ///
     /// Trouble with the database does not end it: it is logged, and tried again.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
         let woken = Notify::new();
         tokio::select! {
             () = self.relay(&woken) => {}
+            () = Chores::start(&self.shared).keep() => {}
             () = self.work(&woken, shutdown) => {}
         }
     }
@@ -184,6 +189,15 @@ impl Runner {
                 Event::Ended(Outcome::Lost) => {}
             }
         }
+    }
+
+    /// Does every chore that is due, one after the other, for tests and seeds: [`Runner::drain`] does none. One that fails
+    /// is logged and counted, as by [`Runner::run`].
+    ///
+    /// # Errors
+    /// When the database cannot be asked which are due.
+    pub async fn tend(&self) -> Result<Tended, DbError> {
+        chores::tend(&self.shared).await
     }
 
     /// How many jobs there are of each kind and state, over all workspaces. Reads the whole table.

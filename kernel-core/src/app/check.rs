@@ -104,6 +104,7 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     twice("permission", of_all(|p| p.permissions.iter().map(|x| x.name().to_owned()).collect()), problems);
     twice("feature", of_all(|p| p.features.iter().map(|x| x.name().to_owned()).collect()), problems);
     twice("job", of_all(job_kinds), problems);
+    twice("chore", of_all(|p| p.chores.iter().map(|chore| chore.name().to_owned()).collect()), problems);
     let tables = of_all(|p| p.tables.iter().map(|t| format!("{}.{}", t.schema(), t.name())).collect());
     twice("table", tables, problems);
     let schemas = of_all(|p| p.migrations.iter().map(|m| m.schema().to_owned()).collect());
@@ -167,6 +168,11 @@ fn seams(pillars: &[Pillar], problems: &mut Vec<Problem>) {
     for pillar in pillars {
         if let (false, Some(kind)) = (runner, job_kinds(pillar).first()) {
             needs("a job runner", kind);
+        }
+        // The core's own are done wherever there is a runner; an app without one does without them.
+        let chore = pillar.chores.first().filter(|_| pillar.name != crate::CORE);
+        if let (false, Some(chore)) = (runner, chore) {
+            needs("a job runner", chore.name());
         }
         let routes = &pillar.routes;
         if let (false, Some(route)) = (auth, routes.iter().find(|route| route.access() != Access::Public)) {

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
+use kernel_core::chore::{Chore, Pace};
 use kernel_core::testkit::{TestKernel, config};
-use kernel_core::{App, Db, Job, JobDef, Pillar, Problem, Table, TenantTx};
+use kernel_core::{App, Db, GlobalTx, Job, JobDef, Pillar, Problem, Table, TenantTx};
 use sqlx::Executor;
 
 use crate::shop;
@@ -26,6 +29,13 @@ async fn restock((): (), _: &mut TenantTx, _: Restock) -> Result<(), kernel_core
     Ok(())
 }
 
+fn sweep() -> Chore {
+    async fn nothing((): (), _: &mut GlobalTx) -> Result<Pace, kernel_core::Error> {
+        Ok(Pace::Rest)
+    }
+    Chore::new("shop.sweep", Duration::from_secs(1), (), nothing)
+}
+
 #[tokio::test]
 async fn what_is_declared_twice_or_lacks_a_provider_is_refused() {
     let twice =
@@ -36,6 +46,10 @@ async fn what_is_declared_twice_or_lacks_a_provider_is_refused() {
 
     let jobs = problems_of(|| vec![shop::pillar().jobs([JobDef::new((), restock)])]).await;
     assert!(jobs.contains("shop.restock needs a job runner, and no pillar provides it"), "{jobs}");
+
+    let chores = problems_of(|| vec![shop::pillar().chore(sweep()).chore(sweep())]).await;
+    assert!(chores.contains("the chore shop.sweep is declared twice"), "{chores}");
+    assert!(chores.contains("shop.sweep needs a job runner, and no pillar provides it"), "{chores}");
 }
 
 #[tokio::test]

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use kernel_core::job::JobNoun;
-use kernel_core::{App, Ctx, DbError, JobDef, WorkerDb};
+use kernel_core::{App, Chore, Ctx, DbError, JobDef, WorkerDb};
 use sqlx::PgConnection;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::RunnerConfig;
 use crate::depth::Depth;
+use crate::store::chore;
 use crate::store::lease::{self, Claimed, Lease, Wanted};
 use crate::store::relay;
 
@@ -78,7 +79,7 @@ impl Shared {
     }
 
     /// The time by which leases are judged: the server's, unless a test holds the clock.
-    fn now(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn now(&self) -> Option<DateTime<Utc>> {
         self.ctx.clock().manual_now()
     }
 
@@ -161,6 +162,25 @@ impl Shared {
 
     pub(super) async fn depth(&self) -> Result<Vec<Depth>, DbError> {
         self.queue(async |conn: &mut PgConnection| lease::depth(conn).await).await
+    }
+
+    /// Makes the app's chores known to the database.
+    pub(super) async fn know_chores(&self) -> Result<(), DbError> {
+        let names: Vec<_> = self.app.chores().iter().map(Chore::name).collect();
+        self.queue(async |conn: &mut PgConnection| chore::know(conn, &names, self.now()).await).await
+    }
+
+    /// Whether the failure was noted: not when another process has the chore meanwhile.
+    pub(super) async fn chore_failed(
+        &self,
+        chore: &Chore,
+        code: &str,
+        wait: Duration,
+    ) -> Result<bool, DbError> {
+        self.queue(async |conn: &mut PgConnection| {
+            chore::fail(conn, chore.name(), code, wait, self.now()).await
+        })
+        .await
     }
 
     async fn queue<T>(

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::desk::{Desk, Then, jobs, left, put, runner, say};
 
-const CALLS: [&str; 8] = [
+const CALLS: [&str; 12] = [
     "kernel_jobs.claim('{desk.leave}', '{3}', gen_random_uuid(), 10, 1000, NULL)",
     "kernel_jobs.fail(gen_random_uuid(), gen_random_uuid(), 1, 'x', NULL, NULL)",
     "kernel_jobs.finish(gen_random_uuid(), gen_random_uuid(), 1)",
@@ -22,6 +22,10 @@ const CALLS: [&str; 8] = [
     "kernel_jobs.disclaim('{}', NULL)",
     "kernel_jobs.depth()",
     "kernel_jobs.relay('{}', '{}', 10, NULL)",
+    "kernel_jobs.know_chores('{}', NULL)",
+    "kernel_jobs.take_chore('desk.sweep', NULL)",
+    "kernel_jobs.chore_done('desk.sweep', 1000, NULL)",
+    "kernel_jobs.chore_failed('desk.sweep', 'x', 1000, NULL)",
 ];
 
 #[tokio::test]
