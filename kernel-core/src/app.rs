@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::audit::{self, AuditConfig};
 use crate::chore::Chore;
 use crate::clock::Clock;
 use crate::ctx::Ctx;
@@ -35,13 +36,21 @@ pub struct Config {
     pub clock: Clock,
     /// Where randomness comes from.
     pub entropy: Entropy,
+    /// How the audit log is kept.
+    pub audit: AuditConfig,
 }
 
 impl Config {
     /// The usual configuration: the system's clock and randomness, HTTP defaults.
     #[must_use]
     pub fn new(keyring: Keyring) -> Self {
-        Self { http: HttpConfig::default(), keyring, clock: Clock::system(), entropy: Entropy::system() }
+        Self {
+            http: HttpConfig::default(),
+            keyring,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            audit: AuditConfig::default(),
+        }
     }
 }
 
@@ -84,7 +93,9 @@ impl App {
     /// Starts an app on a database.
     #[must_use]
     pub fn builder(db: Db, config: Config) -> AppBuilder {
-        AppBuilder { db, config, pillars: vec![crate::core_pillar()] }
+        let core = audit::chores(&config).into_iter().fold(crate::core_pillar(), Pillar::chore);
+        let pillars = vec![core];
+        AppBuilder { db, config, pillars }
     }
 
     /// The database, for the host's own code.

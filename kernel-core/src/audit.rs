@@ -1,12 +1,35 @@
-//! The audit log: who did what to what, written in the transaction of the deed.
+//! The audit log: who did what to what, written in the transaction of the deed, sealed moments later.
+//!
+//! A chore numbers committed rows per workspace without gaps and chains them, within five seconds as a rule: [`Report`]
+//! says how old the oldest unsealed row is. [`verify`] finds what was changed afterwards. What nobody can find is a row that
+//! was changed before it was sealed, and a database that was put back as a whole to an earlier state, unless an earlier
+//! [`Checkpoint`] is kept elsewhere.
+
+pub(crate) mod canon;
+mod list;
+mod partition;
+mod seal;
+mod verify;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::app::Config;
+use crate::chore::Chore;
 use crate::db::{DbError, Tx};
 use crate::id::{Id, Noun};
 use crate::store;
+
+#[cfg(feature = "testkit")]
+pub use canon::AuditFault;
+#[cfg(not(feature = "testkit"))]
+use canon::AuditFault;
+pub(crate) use list::first_id;
+pub use list::{AuditFilter, AuditOrder, AuditRecord, list};
+#[cfg(feature = "testkit")]
+pub(crate) use verify::verify_on;
+pub use verify::{Broken, Checkpoint, Finding, Report, verify};
 
 /// Names audit rows.
 #[derive(Debug)]
@@ -73,4 +96,33 @@ pub async fn audit(tx: &mut impl Tx, entry: AuditEntry) -> Result<(), DbError> {
     };
     store::audit_log::insert(tx.conn(), &row).await?;
     Ok(())
+}
+
+/// How the audit log is kept.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct AuditConfig {
+    /// For how many months rows are kept, at least 12; 84 unless said, which is seven years. Partitions whose months are
+    /// over are dropped whole.
+    pub retention_months: u32,
+    /// A fault in the seals, for proofs that must notice it.
+    pub(crate) fault: Option<AuditFault>,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { retention_months: 84, fault: None }
+    }
+}
+
+impl AuditConfig {
+    pub(crate) fn problem(self) -> Option<&'static str> {
+        let kept = (12..=1200).contains(&self.retention_months);
+        (!kept).then_some("audit rows are kept for 12 to 1200 months")
+    }
+}
+
+/// What keeps the log: the sealer, the partitions ahead, the end of old ones.
+pub(crate) fn chores(config: &Config) -> [Chore; 3] {
+    [seal::chore(config), partition::ahead(), partition::retention(config)]
 }

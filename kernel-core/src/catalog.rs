@@ -231,6 +231,8 @@ impl Plan<'_> {
     fn functions(&self, rows: &[facts::FunctionRow], findings: &mut Findings) {
         let RoleNames { app, worker, resolver, .. } = self.roles;
         for row in rows.iter().filter(|row| row.definer && !self.is_search(row)) {
+        let RoleNames { app, worker, .. } = self.roles;
+        for row in rows.iter().filter(|row| row.definer) {
             let object = format!("{}.{}", row.schema, row.signature);
             let declared = self.functions.iter().find(|function| {
                 function.schema == row.schema && normal(function.signature) == normal(&row.signature)
@@ -244,7 +246,7 @@ impl Plan<'_> {
                 Caller::Worker => vec![worker.clone()],
             };
             callers.sort_unstable();
-            if row.owner != *resolver || row.callers != callers {
+            if row.owner != secure::owner_of(function, self.roles) || row.callers != callers {
                 findings.add(&object, "has another owner or other callers than declared", MIGRATE);
             }
             if !row.search_path {

@@ -31,8 +31,10 @@ pub mod testkit;
 mod workspace;
 
 pub use actor::Actor;
+use table::Function;
+
 pub use app::{App, AppBuilder, Config, Problem, Problems};
-pub use audit::{AuditEntry, audit};
+pub use audit::{AuditConfig, AuditEntry, audit};
 pub use catalog::Finding;
 pub use chore::Chore;
 pub use clock::Clock;
@@ -61,9 +63,27 @@ const CORE: &str = "core";
 
 /// The core's own tables, registered in every app before anything else.
 fn core_pillar() -> Pillar {
+    let function = |signature| Function::queue("kernel_core", signature);
+    let upkeep = |signature| Function::upkeep("kernel_core", signature);
     Pillar::new(CORE)
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
+        .functions([
+            function("begin_audit_seal()"),
+            function("unsealed_audit(integer, uuid[])"),
+            function("audit_heads(uuid[])"),
+            function("seal_audit(uuid[], bigint[], uuid[], bytea[], bytea[], bytea[], bytea[])"),
+            function(
+                "set_audit_heads(uuid[], bigint[], bytea[], bigint[], bytea[], uuid[], timestamp with time zone, bytea[])",
+            ),
+            function("set_audit_total(bigint, bigint, timestamp with time zone, bytea)"),
+            function("audit_floors(uuid, integer)"),
+            function("drop_audit_seals(uuid[], bigint[])"),
+            function("is_audit_sealed(uuid)"),
+            upkeep("ensure_audit_partitions(integer, timestamp with time zone)"),
+            upkeep("drop_audit_partition(date)"),
+            upkeep("audit_rows_beyond()"),
+        ])
         .tables([
             Table::tenant("kernel_core", "tenant").public(&["created_at"]).append_only(),
             Table::tenant("kernel_core", "audit_log")
@@ -71,7 +91,22 @@ fn core_pillar() -> Pillar {
                 .public(&["request_id", "created_at"])
                 .private(&["metadata", "ip_address", "user_agent"])
                 .append_only()
+                .resolved()
                 .partitioned(),
+            Table::tenant("kernel_core", "audit_unsealed").public(&["id"]).append_only().queued(),
+            Table::tenant("kernel_core", "audit_seal")
+                .public(&["seq", "id", "digest", "hash"])
+                .private(&["salt", "personal"])
+                .read_only()
+                .queued(),
+            Table::tenant("kernel_core", "audit_head")
+                .public(&["seq", "hash", "floor_seq", "floor_hash", "floor_id", "sealed_at", "code"])
+                .read_only()
+                .queued(),
+            Table::global("kernel_core", "audit_total")
+                .public(&["id", "workspaces", "sealed", "sealed_at", "code"])
+                .read_only()
+                .queued(),
             Table::tenant("kernel_core", "outbox")
                 .public(&["id", "seq", "name", "aggregate_id", "request_id", "created_at", "published_no"])
                 .private(&["payload"])

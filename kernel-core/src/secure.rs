@@ -7,7 +7,7 @@ pub(crate) mod search;
 use std::fmt::Write as _;
 
 use crate::db::RoleNames;
-use crate::table::{Caller, Function, Reach, Rights, Scope, Table};
+use crate::table::{Caller, Function, FunctionOwner, Reach, Rights, Scope, Table};
 
 /// The workspace that the transaction names; NULL where it names none, which matches no row.
 ///
@@ -104,6 +104,17 @@ fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
          ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n\
          REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\", \"{search}\";"
     );
+    if table.is_partitioned() {
+        // Its functions drop partitions, which only their owner may.
+        let _ = writeln!(
+            sql,
+            "DO $$ DECLARE part regclass; BEGIN\n  \
+               FOR part IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '{name}'::regclass LOOP\n    \
+                 EXECUTE format('ALTER TABLE %s OWNER TO \"{owner}\"', part);\n  \
+               END LOOP;\n\
+             END $$;"
+        );
+    }
     let grants = [(table.rights(), vec![app, worker]), (table.rights_of_operator(), vec![operator])];
     for (rights, logins) in grants.into_iter().filter(|(rights, _)| *rights != Rights::None) {
         let rights = rights.privileges().join(", ");
@@ -148,13 +159,22 @@ fn secure_function(sql: &mut String, function: &Function, roles: &RoleNames) {
         Caller::App => format!("\"{}\", \"{}\"", roles.app, roles.worker),
         Caller::Worker => format!("\"{}\"", roles.worker),
     };
-    let RoleNames { app, worker, operator, resolver, .. } = roles;
+    let RoleNames { app, worker, operator, .. } = roles;
+    let owner = owner_of(function, roles);
     let _ = writeln!(
         sql,
         "REVOKE ALL ON FUNCTION {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\";\n\
          GRANT EXECUTE ON FUNCTION {name} TO {caller};\n\
-         ALTER FUNCTION {name} OWNER TO \"{resolver}\";"
+         ALTER FUNCTION {name} OWNER TO \"{owner}\";"
     );
+}
+
+/// The role as which a function runs.
+pub(crate) fn owner_of<'r>(function: &Function, roles: &'r RoleNames) -> &'r str {
+    match function.owner {
+        FunctionOwner::Owner => &roles.owner,
+        FunctionOwner::Resolver => &roles.resolver,
+    }
 }
 
 /// The statements that a database administrator runs once, before the first migration: the roles and who is a

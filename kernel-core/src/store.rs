@@ -1,6 +1,8 @@
 //! All SQL of the core, one file per table or subject.
 
 pub(crate) mod audit_log;
+pub(crate) mod audit_seal;
+pub(crate) mod audit_verify;
 pub(crate) mod catalog;
 pub(crate) mod idempotency;
 pub(crate) mod outbox;

@@ -174,6 +174,13 @@ impl Table {
         self
     }
 
+    /// The logins read the rows; only the declared functions write them.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.rights = Rights::Read;
+        self
+    }
+
     /// No login may touch the rows; only the declared functions do.
     #[must_use]
     pub fn withheld(mut self) -> Self {
@@ -282,6 +289,16 @@ pub struct Function {
     /// Name and argument types, as `ALTER FUNCTION` takes them.
     pub(crate) signature: &'static str,
     pub(crate) caller: Caller,
+    pub(crate) owner: FunctionOwner,
+}
+
+/// As whom a function runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FunctionOwner {
+    /// The role that owns the tables: makes and drops partitions, and sees no row that its policies hide.
+    Owner,
+    /// The role that sees across workspaces.
+    Resolver,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,13 +311,20 @@ impl Function {
     /// A look-up that request handling may call before a workspace is known: `find_session(bytea)`.
     #[must_use]
     pub const fn lookup(schema: &'static str, signature: &'static str) -> Self {
-        Self { schema, signature, caller: Caller::App }
+        Self { schema, signature, caller: Caller::App, owner: FunctionOwner::Resolver }
     }
 
     /// A function of the queue, which only the worker login may call: `claim(text, integer)`.
     #[must_use]
     pub const fn queue(schema: &'static str, signature: &'static str) -> Self {
-        Self { schema, signature, caller: Caller::Worker }
+        Self { schema, signature, caller: Caller::Worker, owner: FunctionOwner::Resolver }
+    }
+
+    /// A function that makes or drops partitions, which only the worker login may call. It runs as the owner of the
+    /// tables.
+    #[must_use]
+    pub const fn upkeep(schema: &'static str, signature: &'static str) -> Self {
+        Self { schema, signature, caller: Caller::Worker, owner: FunctionOwner::Owner }
     }
 
     pub(crate) fn is_queue(&self) -> bool {

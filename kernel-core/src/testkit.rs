@@ -1,6 +1,7 @@
 //! What tests and development commands need: a PostgreSQL, servers to put in front of it, and a way to say what could
 //! not be tested.
 
+pub mod audit;
 mod client;
 mod database;
 #[cfg(unix)]

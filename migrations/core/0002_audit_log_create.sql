@@ -26,18 +26,21 @@ CREATE FUNCTION kernel_core.uuid_floor(moment timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE
 RETURN (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid;
 
--- Makes the partitions of this month and of the given number of months to come.
-CREATE FUNCTION kernel_core.ensure_audit_partitions(months integer) RETURNS void
-LANGUAGE plpgsql AS $$
+-- Makes the partitions of this month and of the given number of months to come. The moment is the server's clock; only
+-- tests hand in another.
+CREATE FUNCTION kernel_core.ensure_audit_partitions(months integer, clock timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
 DECLARE
-    first_day date := date_trunc('month', now() AT TIME ZONE 'UTC')::date;
+    first_day date := date_trunc('month', coalesce(clock, now()) AT TIME ZONE 'UTC')::date;
     name      text;
 BEGIN
-    FOR i IN 0..months LOOP
+    FOR i IN 0..least(months, 120) LOOP
         name := 'audit_log_' || to_char(first_day, 'YYYY_MM');
         IF to_regclass('kernel_core.' || name) IS NULL THEN
+            -- Attached rather than made in its place: writers go on meanwhile.
+            EXECUTE format('CREATE TABLE kernel_core.%I (LIKE kernel_core.audit_log INCLUDING ALL)', name);
             EXECUTE format(
-                'CREATE TABLE kernel_core.%I PARTITION OF kernel_core.audit_log FOR VALUES FROM (%L) TO (%L)',
+                'ALTER TABLE kernel_core.audit_log ATTACH PARTITION kernel_core.%I FOR VALUES FROM (%L) TO (%L)',
                 name,
                 kernel_core.uuid_floor(first_day::timestamp AT TIME ZONE 'UTC'),
                 kernel_core.uuid_floor((first_day + interval '1 month') AT TIME ZONE 'UTC'));
@@ -46,7 +49,7 @@ BEGIN
     END LOOP;
 END $$;
 
-SELECT kernel_core.ensure_audit_partitions(12);
+SELECT kernel_core.ensure_audit_partitions(12, NULL);
 
 -- Rows beyond the partitions made ahead are kept, and their presence here is a reason for an alarm.
 CREATE TABLE kernel_core.audit_log_default PARTITION OF kernel_core.audit_log DEFAULT;

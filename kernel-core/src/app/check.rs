@@ -46,6 +46,8 @@ pub enum Problem {
     },
     /// A route cannot be served.
     Route(String),
+    /// A setting cannot be as it is.
+    Setting(String),
     /// A table has no column with a class.
     TableWithoutClass(String),
     /// A seam is provided twice.
@@ -72,7 +74,7 @@ impl fmt::Display for Problem {
             Self::NoProvider { seam, needed_by } => {
                 write!(f, "{needed_by} needs {seam}, and no pillar provides it")
             }
-            Self::Route(reason) => f.write_str(reason),
+            Self::Route(reason) | Self::Setting(reason) => f.write_str(reason),
             Self::TableWithoutClass(table) => {
                 write!(f, "the table {table} declares no column with its class")
             }
@@ -113,6 +115,7 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     let unclassed = pillars.iter().flat_map(|p| &p.tables).filter(|table| table.columns().len() < 2);
     problems.extend(unclassed.map(|t| Problem::TableWithoutClass(format!("{}.{}", t.schema(), t.name()))));
     problems.extend(config.http.problems().into_iter().map(Problem::Route));
+    problems.extend(config.audit.problem().map(|reason| Problem::Setting(reason.to_owned())));
     routes(pillars, problems);
     seams(pillars, problems);
 }

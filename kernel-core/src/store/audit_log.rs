@@ -1,9 +1,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::audit::AuditNoun;
+use crate::audit::{AuditFilter, AuditNoun, AuditOrder, AuditRecord, first_id};
 use crate::ctx::RequestId;
 use crate::id::{Id, WorkspaceId};
 
@@ -26,6 +26,9 @@ pub(crate) struct NewRow {
 pub(crate) async fn insert(conn: &mut PgConnection, row: &NewRow) -> Result<(), sqlx::Error> {
     sqlx::query(
         r"
+        WITH marked AS (
+            INSERT INTO kernel_core.audit_unsealed (workspace_id, id) VALUES ($1, $2)
+        )
         INSERT INTO kernel_core.audit_log
             (workspace_id, id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata,
              ip_address, user_agent, request_id, created_at)
@@ -48,4 +51,48 @@ pub(crate) async fn insert(conn: &mut PgConnection, row: &NewRow) -> Result<(), 
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Rows of a workspace after one of them, in the order of their ids.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    filter: &AuditFilter,
+    (order, after): (AuditOrder, Option<Id<AuditNoun>>),
+    limit: i64,
+) -> Result<Vec<AuditRecord>, sqlx::Error> {
+    let (beyond, direction) = match order {
+        AuditOrder::NewestFirst => (" AND id < ", " ORDER BY id DESC LIMIT "),
+        AuditOrder::OldestFirst => (" AND id > ", " ORDER BY id LIMIT "),
+    };
+    let mut query = QueryBuilder::<Postgres>::new(
+        "SELECT id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata,
+                host(ip_address) AS ip_address, user_agent, request_id, created_at
+         FROM kernel_core.audit_log
+         WHERE workspace_id = ",
+    );
+    query.push_bind(workspace);
+    if let Some(after) = after {
+        query.push(beyond).push_bind(after);
+    }
+    if let Some(actor) = filter.actor {
+        query.push(" AND actor_id = ").push_bind(actor);
+    }
+    if let Some(action) = &filter.action {
+        query.push(" AND action = ").push_bind(action);
+    }
+    if let Some(target_type) = &filter.target_type {
+        query.push(" AND target_type = ").push_bind(target_type);
+    }
+    if let Some(target_id) = filter.target_id {
+        query.push(" AND target_id = ").push_bind(target_id);
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND id >= ").push_bind(first_id(since));
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND id < ").push_bind(first_id(until));
+    }
+    query.push(direction).push_bind(limit);
+    query.build_query_as().fetch_all(conn).await
 }

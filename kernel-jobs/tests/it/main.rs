@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test is the host, whose tasks these are")]
 
 mod check;
+mod audit;
 mod chore;
 mod desk;
 mod enqueue;

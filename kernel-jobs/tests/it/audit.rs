@@ -1,0 +1,393 @@
+//! The audit log: sealed by the runner's chore, verified under the operator login, kept in partitions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel_core::audit::{AuditFilter, AuditOrder, Broken, Checkpoint, Report, list, verify};
+use kernel_core::testkit::{self, TestKernel, config};
+use kernel_core::{AuditEntry, Clock, Config, DbError, GlobalTx, Reason, TenantTx, Workspace, audit};
+use kernel_jobs::Jobs;
+use sqlx::{AssertSqlSafe, Executor};
+use tokio::sync::oneshot;
+
+use crate::desk::runner;
+
+async fn start(config: Config) -> TestKernel {
+    TestKernel::with(config, |app| app.with(Jobs::new())).await
+}
+
+async fn write(kernel: &TestKernel, workspace: &Workspace, rows: usize) {
+    let ctx = kernel.app.system("test");
+    for row in 0..rows {
+        let entry = || AuditEntry::new("test.row.write").detail("row", row);
+        let written =
+            kernel.app.db().tenant(&ctx, workspace, async |tx: &mut TenantTx| audit(tx, entry()).await);
+        written.await.unwrap();
+    }
+}
+
+/// Lets the sealer do what it would have done by now.
+async fn seal(kernel: &TestKernel) {
+    kernel.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(runner(kernel).tend().await.unwrap().failed, 0);
+}
+
+async fn report(kernel: &TestKernel, known: &[Checkpoint]) -> (Report, Vec<Checkpoint>) {
+    let (ctx, reason) = (kernel.app.system("test"), Reason::new("a test verifies the log").unwrap());
+    let mut seen = Vec::new();
+    let report = verify(&kernel.app, &ctx, &reason, known, &mut |checkpoint| seen.push(checkpoint)).await;
+    (report.unwrap(), seen)
+}
+
+async fn broken(kernel: &TestKernel) -> Vec<Broken> {
+    report(kernel, &[]).await.0.findings.into_iter().map(|finding| finding.broken).collect()
+}
+
+async fn numbers(kernel: &TestKernel, workspace: &Workspace) -> Vec<i64> {
+    sqlx::query_scalar("SELECT seq FROM kernel_core.audit_seal WHERE workspace_id = $1 ORDER BY seq")
+        .bind(workspace.id())
+        .fetch_all(&mut kernel.admin().await)
+        .await
+        .unwrap()
+}
+
+/// As a superuser whom no trigger stops.
+async fn tamper(kernel: &TestKernel, statement: &str) {
+    let mut admin = kernel.admin().await;
+    admin.execute("SET session_replication_role = replica").await.unwrap();
+    admin.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_are_numbered_per_workspace_without_gaps_and_verify() {
+    let kernel = start(config()).await;
+    let (here, there) = (kernel.found_workspace().await, kernel.found_workspace().await);
+    write(&kernel, &here, 3).await;
+    write(&kernel, &there, 2).await;
+    seal(&kernel).await;
+    write(&kernel, &here, 2).await;
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &here).await, [1, 2, 3, 4, 5]);
+    assert_eq!(numbers(&kernel, &there).await, [1, 2]);
+    let (report, checkpoints) = report(&kernel, &[]).await;
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((report.sealed, report.workspaces, checkpoints.len()), (7, 3, 2));
+    // That somebody verified is in the log too, and waits for the sealer.
+    assert_eq!(report.unsealed, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_commits_late_is_sealed_late_and_never_skipped() {
+    let kernel = Arc::new(start(config()).await);
+    let workspace = kernel.found_workspace().await;
+    let (commit, held) = oneshot::channel::<()>();
+    let (written, is_written) = oneshot::channel();
+    let slow = tokio::spawn({
+        let (kernel, workspace) = (kernel.clone(), workspace.clone());
+        async move {
+            let ctx = kernel.app.system("test");
+            let late = async |tx: &mut TenantTx| {
+                audit(tx, AuditEntry::new("test.row.late")).await?;
+                written.send(()).unwrap();
+                held.await.unwrap();
+                Ok::<_, DbError>(())
+            };
+            kernel.app.db().tenant(&ctx, &workspace, late).await.unwrap();
+        }
+    });
+    is_written.await.unwrap();
+    kernel.clock.advance(TimeDelta::seconds(5));
+    write(&kernel, &workspace, 2).await;
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &workspace).await, [1, 2]);
+    commit.send(()).unwrap();
+    slow.await.unwrap();
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &workspace).await, [1, 2, 3]);
+    assert_eq!(broken(&kernel).await, []);
+}
+
+#[tokio::test]
+async fn what_is_undone_leaves_neither_row_nor_mark() {
+    let kernel = start(config()).await;
+    let workspace = kernel.found_workspace().await;
+    let ctx = kernel.app.system("test");
+    let undone = kernel.app.db().tenant(&ctx, &workspace, async |tx: &mut TenantTx| {
+        audit(tx, AuditEntry::new("test.row.undone")).await?;
+        Err::<(), _>(DbError::Abandoned)
+    });
+    assert!(undone.await.is_err());
+    seal(&kernel).await;
+    assert_eq!((numbers(&kernel, &workspace).await, broken(&kernel).await), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn each_kind_of_change_is_found_where_it_was_made() {
+    let cases = [
+        (
+            "UPDATE kernel_core.audit_log SET action = 'test.row.other' WHERE metadata->>'row' = '2'",
+            Broken::Edited,
+        ),
+        (
+            "UPDATE kernel_core.audit_log SET ip_address = '192.0.2.1' WHERE metadata->>'row' = '2'",
+            Broken::Edited,
+        ),
+        ("DELETE FROM kernel_core.audit_log WHERE metadata->>'row' = '2'", Broken::Missing),
+        ("DELETE FROM kernel_core.audit_seal WHERE seq = 3", Broken::Link),
+        ("UPDATE kernel_core.audit_seal SET digest = sha256('x') WHERE seq = 3", Broken::Link),
+        ("DELETE FROM kernel_core.audit_seal WHERE seq = 5", Broken::CutOff),
+        ("UPDATE kernel_core.audit_head SET seq = 4", Broken::Head),
+        ("DELETE FROM kernel_core.audit_head", Broken::Head),
+        ("UPDATE kernel_core.audit_total SET sealed = 4", Broken::Total),
+        ("UPDATE kernel_core.audit_total SET code = ''", Broken::Total),
+    ];
+    let kernel = start(config()).await;
+    let workspace = kernel.found_workspace().await;
+    write(&kernel, &workspace, 5).await;
+    seal(&kernel).await;
+    let mut admin = kernel.admin().await;
+    admin.execute("SET session_replication_role = replica").await.unwrap();
+    for (statement, expected) in cases {
+        admin.execute("BEGIN").await.unwrap();
+        assert!(admin.execute(statement).await.unwrap().rows_affected() > 0, "{statement}");
+        let (report, _) = testkit::audit::verify(&mut admin, &config(), &[]).await.unwrap();
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.broken).collect();
+        assert!(found.contains(&expected), "{statement}: {found:?}");
+        admin.execute("ROLLBACK").await.unwrap();
+    }
+    let (report, _) = testkit::audit::verify(&mut admin, &config(), &[]).await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_forged_chain_is_found_at_its_head_and_is_not_signed_by_going_on() {
+    let kernel = start(config()).await;
+    let (forged, other) = (kernel.found_workspace().await, kernel.found_workspace().await);
+    write(&kernel, &forged, 3).await;
+    seal(&kernel).await;
+    tamper(&kernel, "UPDATE kernel_core.audit_log SET action = 'test.row.forged'").await;
+    let mut admin = kernel.admin().await;
+    testkit::audit::forge(&mut admin, &config(), forged.id(), (1, i64::MAX)).await.unwrap();
+    assert_eq!(broken(&kernel).await, [Broken::Head]);
+    // Life goes on, but nobody signs what somebody else has written.
+    write(&kernel, &forged, 1).await;
+    write(&kernel, &other, 1).await;
+    seal(&kernel).await;
+    assert_eq!((numbers(&kernel, &forged).await.len(), numbers(&kernel, &other).await.len()), (3, 1));
+    assert_eq!(broken(&kernel).await, [Broken::Head]);
+}
+
+#[tokio::test]
+async fn a_log_put_back_to_an_earlier_state_is_found_by_a_checkpoint_that_was_kept() {
+    let kernel = start(config()).await;
+    let workspace = kernel.found_workspace().await;
+    write(&kernel, &workspace, 2).await;
+    seal(&kernel).await;
+    let mut admin = kernel.admin().await;
+    admin.execute("CREATE TABLE public.heads AS SELECT * FROM kernel_core.audit_head").await.unwrap();
+    admin.execute("CREATE TABLE public.total AS SELECT * FROM kernel_core.audit_total").await.unwrap();
+    write(&kernel, &workspace, 2).await;
+    seal(&kernel).await;
+    let (_, kept) = report(&kernel, &[]).await;
+    assert!(report(&kernel, &kept).await.0.is_clean());
+    for statement in [
+        "DELETE FROM kernel_core.audit_log AS a USING kernel_core.audit_seal AS s WHERE s.id = a.id AND s.seq > 2",
+        "DELETE FROM kernel_core.audit_unsealed",
+        "DELETE FROM kernel_core.audit_log WHERE workspace_id = '00000000-0000-0000-0000-000000000000'",
+        "DELETE FROM kernel_core.audit_seal WHERE seq > 2",
+        "DELETE FROM kernel_core.audit_head",
+        "DELETE FROM kernel_core.audit_total",
+        "INSERT INTO kernel_core.audit_head SELECT * FROM public.heads",
+        "INSERT INTO kernel_core.audit_total SELECT * FROM public.total",
+    ] {
+        tamper(&kernel, statement).await;
+    }
+    assert_eq!(broken(&kernel).await, [], "by itself the earlier state is sound");
+    let found = report(&kernel, &kept).await.0.findings;
+    assert_eq!(found.iter().map(|finding| finding.broken).collect::<Vec<_>>(), [Broken::Checkpoint]);
+}
+
+#[tokio::test]
+async fn marks_of_rows_that_are_sealed_or_gone_do_not_stop_the_sealer() {
+    let kernel = start(config()).await;
+    let workspace = kernel.found_workspace().await;
+    write(&kernel, &workspace, 2).await;
+    seal(&kernel).await;
+    tamper(
+        &kernel,
+        "INSERT INTO kernel_core.audit_unsealed SELECT workspace_id, id FROM kernel_core.audit_seal",
+    )
+    .await;
+    tamper(&kernel, "INSERT INTO kernel_core.audit_unsealed SELECT workspace_id, gen_random_uuid() FROM kernel_core.tenant")
+        .await;
+    write(&kernel, &workspace, 1).await;
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &workspace).await, [1, 2, 3]);
+    assert_eq!(broken(&kernel).await, [Broken::Vanished]);
+}
+
+#[tokio::test]
+async fn nobody_changes_the_log_or_its_seals() {
+    let kernel = start(config()).await;
+    let workspace = kernel.found_workspace().await;
+    write(&kernel, &workspace, 1).await;
+    seal(&kernel).await;
+    let logins = kernel.database.logins();
+    let urls = [logins.config().app, logins.config().worker.unwrap(), logins.config().operator.unwrap()];
+    for url in urls {
+        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.unwrap();
+        for table in ["audit_log", "audit_seal", "audit_head", "audit_total", "audit_unsealed"] {
+            for statement in [
+                format!("UPDATE kernel_core.{table} SET id = id"),
+                format!("DELETE FROM kernel_core.{table}"),
+                format!("TRUNCATE kernel_core.{table}"),
+            ] {
+                let refused = conn.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();
+                let code = refused.as_database_error().and_then(sqlx::error::DatabaseError::code);
+                let missing = table == "audit_head" && statement.starts_with("UPDATE");
+                assert!(missing || code.as_deref() == Some("42501"), "{statement}: {refused}");
+            }
+        }
+    }
+    let mut admin = kernel.admin().await;
+    for statement in ["UPDATE kernel_core.audit_log SET action = 'x'", "DELETE FROM kernel_core.audit_log"] {
+        assert!(admin.execute(statement).await.is_err(), "a trigger refuses the owner too");
+    }
+    assert!(admin.execute("TRUNCATE kernel_core.audit_log").await.is_err());
+}
+
+#[tokio::test]
+async fn months_beyond_retention_go_and_the_rest_still_verifies() {
+    let mut config = config();
+    let long_ago: DateTime<Utc> = "2019-05-31T23:59:50Z".parse().unwrap();
+    config.clock = Clock::manual(long_ago);
+    let kernel = start(config).await;
+    let runner = runner(&kernel);
+    // Partitions of that time.
+    assert_eq!(runner.tend().await.unwrap().failed, 0);
+    let (old, both) = (kernel.found_workspace().await, kernel.found_workspace().await);
+    write(&kernel, &old, 3).await;
+    write(&kernel, &both, 2).await;
+    // One row of May commits after the first of June, so that the rows to drop are not those with the lowest numbers.
+    let ctx = kernel.app.system("test");
+    let late = async |tx: &mut TenantTx| {
+        audit(tx, AuditEntry::new("test.row.late")).await?;
+        kernel.clock.advance(TimeDelta::seconds(20));
+        write(&kernel, &both, 2).await;
+        seal(&kernel).await;
+        Ok::<_, DbError>(())
+    };
+    kernel.app.db().tenant(&ctx, &both, late).await.unwrap();
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &both).await, [1, 2, 3, 4, 5]);
+
+    // 84 months after the end of May, and a moment before.
+    let june = "2026-06-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    kernel.clock.advance(june - kernel.clock.now() - TimeDelta::seconds(2));
+    runner.tend().await.unwrap();
+    assert_eq!(numbers(&kernel, &old).await.len(), 3);
+    kernel.clock.advance(TimeDelta::hours(7));
+    assert_eq!(runner.tend().await.unwrap().failed, 0);
+    assert_eq!(numbers(&kernel, &old).await, Vec::<i64>::new());
+    assert_eq!(
+        numbers(&kernel, &both).await,
+        [3, 4, 5],
+        "the seal of the late row stays as a stone in the chain"
+    );
+    seal(&kernel).await;
+    let (report, kept) = report(&kernel, &[]).await;
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.expired, 1);
+    write(&kernel, &old, 1).await;
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &old).await, [4]);
+    let again = self::report(&kernel, &kept).await.0;
+    assert!(again.is_clean(), "{again:?}");
+    let dropped: BTreeSet<String> = sqlx::query_scalar(
+        "SELECT metadata->>'month' FROM kernel_core.audit_log WHERE action = 'core.audit.drop'",
+    )
+    .fetch_all(&mut kernel.admin().await)
+    .await
+    .unwrap()
+    .into_iter()
+    .collect();
+    assert_eq!(dropped, BTreeSet::from(["2019-05".to_owned()]));
+    // What is beyond the floor may be gone; what is not, may not.
+    tamper(&kernel, "DELETE FROM kernel_core.audit_log WHERE action = 'test.row.write'").await;
+    assert!(broken(&kernel).await.contains(&Broken::Missing));
+}
+
+#[tokio::test]
+async fn a_month_with_a_row_that_nobody_sealed_stays() {
+    let mut config = config();
+    config.clock = Clock::manual("2019-05-10T00:00:00Z".parse().unwrap());
+    let kernel = start(config).await;
+    let workspace = kernel.found_workspace().await;
+    runner(&kernel).tend().await.unwrap();
+    write(&kernel, &workspace, 1).await;
+    tamper(&kernel, "DELETE FROM kernel_core.audit_unsealed").await;
+    kernel.clock.advance(TimeDelta::days(366 * 8));
+    assert_eq!(runner(&kernel).tend().await.unwrap().failed, 1);
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM kernel_core.audit_log WHERE action = 'test.row.write'")
+            .fetch_one(&mut kernel.admin().await)
+            .await
+            .unwrap();
+    assert_eq!(rows, 1);
+}
+
+#[tokio::test]
+async fn retention_shorter_than_a_year_is_refused() {
+    let mut config = config();
+    config.audit.retention_months = 11;
+    let refused = TestKernel::try_with(config, |app| app.with(Jobs::new())).await.unwrap_err();
+    assert!(refused.to_string().contains("audit rows are kept for 12 to 1200 months"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_workspace_reads_its_own_rows_by_what_they_say() {
+    let kernel = start(config()).await;
+    let (here, there) = (kernel.found_workspace().await, kernel.found_workspace().await);
+    write(&kernel, &here, 3).await;
+    write(&kernel, &there, 1).await;
+    let since = kernel.clock.now() + TimeDelta::seconds(1);
+    kernel.clock.advance(TimeDelta::seconds(1));
+    let user = kernel.app.system("test").new_id();
+    let ctx = kernel.user(user);
+    let deed = AuditEntry::new("test.deed").target("user", user);
+    kernel.app.db().tenant(&ctx, &here, async |tx: &mut TenantTx| audit(tx, deed).await).await.unwrap();
+    let all = AuditFilter::default();
+    let filters = [
+        (all.clone(), 4),
+        (AuditFilter { actor: Some(user.uuid()), ..all.clone() }, 1),
+        (AuditFilter { action: Some("test.row.write".to_owned()), ..all.clone() }, 3),
+        (
+            AuditFilter { target_type: Some("user".to_owned()), target_id: Some(user.uuid()), ..all.clone() },
+            1,
+        ),
+        (AuditFilter { since: Some(since), ..all.clone() }, 1),
+        (AuditFilter { until: Some(since), ..all.clone() }, 3),
+    ];
+    let ctx = kernel.app.system("test").reading();
+    for (filter, expected) in filters {
+        for order in [AuditOrder::NewestFirst, AuditOrder::OldestFirst] {
+            let rows = kernel.app.db().tenant(&ctx, &here, async |tx: &mut TenantTx| {
+                let mut rows = list(tx, &filter, order, None, 2).await?;
+                while let Some(last) = rows.last().map(|row| row.id) {
+                    let page = list(tx, &filter, order, Some(last), 2).await?;
+                    if page.is_empty() {
+                        break;
+                    }
+                    rows.extend(page);
+                }
+                Ok::<_, DbError>(rows)
+            });
+            let rows = rows.await.unwrap();
+            assert_eq!(rows.len(), expected, "{filter:?}");
+            assert!(rows.is_sorted_by(|a, b| (a.id < b.id) == (order == AuditOrder::OldestFirst)));
+        }
+    }
+    let nothing: Result<(), DbError> = kernel.app.db().global(&ctx, async |_: &mut GlobalTx| Ok(())).await;
+    nothing.unwrap();
+}

@@ -1,0 +1,207 @@
+-- The audit log's seals. A row is written unsealed and marked in its own transaction; the sealer numbers marked rows per
+-- workspace without gaps and chains them. A row that commits late is sealed late and never skipped: what counts is its
+-- mark, not where its id lies.
+CREATE TABLE kernel_core.audit_unsealed (
+    workspace_id uuid NOT NULL,
+    id           uuid NOT NULL,
+    CONSTRAINT audit_unsealed_pkey PRIMARY KEY (workspace_id, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+
+-- A seal outlives its row by a little: the hash covers the digest of the row, so that the chain can still be followed
+-- where retention has taken rows out of it. What is personal enters the digest as a salted hash of its own, so that it
+-- can be erased one day without breaking the chain.
+CREATE TABLE kernel_core.audit_seal (
+    workspace_id uuid   NOT NULL,
+    seq          bigint NOT NULL CONSTRAINT audit_seal_seq CHECK (seq > 0),
+    id           uuid   NOT NULL,
+    salt         bytea  NOT NULL CONSTRAINT audit_seal_salt_length CHECK (length(salt) = 16),
+    personal     bytea  NOT NULL CONSTRAINT audit_seal_personal_length CHECK (length(personal) = 32),
+    digest       bytea  NOT NULL CONSTRAINT audit_seal_digest_length CHECK (length(digest) = 32),
+    hash         bytea  NOT NULL CONSTRAINT audit_seal_hash_length CHECK (length(hash) = 32),
+    CONSTRAINT audit_seal_pkey PRIMARY KEY (workspace_id, seq),
+    CONSTRAINT audit_seal_row UNIQUE (workspace_id, id)
+);
+
+-- Where each chain ends, and since when rows are kept: seals up to floor_seq are gone, and rows below floor_id may be.
+-- The code is made with a key of the application that the database never sees.
+CREATE TABLE kernel_core.audit_head (
+    workspace_id uuid        NOT NULL,
+    seq          bigint      NOT NULL CONSTRAINT audit_head_seq CHECK (seq > 0),
+    hash         bytea       NOT NULL CONSTRAINT audit_head_hash_length CHECK (length(hash) = 32),
+    floor_seq    bigint      NOT NULL CONSTRAINT audit_head_floor CHECK (floor_seq BETWEEN 0 AND seq),
+    floor_hash   bytea       NOT NULL CONSTRAINT audit_head_floor_hash_length CHECK (length(floor_hash) = 32),
+    floor_id     uuid        NOT NULL,
+    sealed_at    timestamptz NOT NULL,
+    code         bytea       NOT NULL,
+    CONSTRAINT audit_head_pkey PRIMARY KEY (workspace_id)
+);
+
+-- How many chains there are and how long they are together, so that none disappears or grows shorter by itself. Whoever
+-- holds the row's lock is the sealer.
+CREATE TABLE kernel_core.audit_total (
+    id         smallint    NOT NULL CONSTRAINT audit_total_one CHECK (id = 1),
+    workspaces bigint      NOT NULL,
+    sealed     bigint      NOT NULL,
+    sealed_at  timestamptz NOT NULL,
+    code       bytea       NOT NULL,
+    CONSTRAINT audit_total_pkey PRIMARY KEY (id)
+);
+
+INSERT INTO kernel_core.audit_total (id, workspaces, sealed, sealed_at, code) VALUES (1, 0, 0, 'epoch', '');
+
+-- Takes the sealer's turn until the transaction ends; nothing when another one has it.
+CREATE FUNCTION kernel_core.begin_audit_seal()
+RETURNS TABLE (workspaces bigint, sealed bigint, sealed_at timestamptz, code bytea)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT t.workspaces, t.sealed, t.sealed_at, t.code
+    FROM kernel_core.audit_total AS t
+    WHERE t.id = 1
+    FOR UPDATE SKIP LOCKED
+$$;
+
+-- Committed rows that no seal covers, in the order in which they are to be sealed. Each row is looked up by its mark,
+-- whatever the planner thinks of the size of the log.
+CREATE FUNCTION kernel_core.unsealed_audit(batch integer, skipped uuid[])
+RETURNS SETOF kernel_core.audit_log
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT found.*
+    FROM (
+        SELECT a.*
+        FROM kernel_core.audit_unsealed AS u
+        CROSS JOIN LATERAL (
+            SELECT * FROM kernel_core.audit_log AS l WHERE l.workspace_id = u.workspace_id AND l.id = u.id OFFSET 0
+        ) AS a
+        WHERE u.workspace_id <> ALL (skipped)
+          AND NOT EXISTS (
+              SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = u.workspace_id AND s.id = u.id)
+        LIMIT least(batch, 10000)
+    ) AS found
+    ORDER BY found.workspace_id, found.id
+$$;
+
+-- The heads of these workspaces. One without a head comes with `orphaned` if it has seals all the same.
+CREATE FUNCTION kernel_core.audit_heads(workspaces uuid[])
+RETURNS TABLE (
+    workspace_id uuid, seq bigint, hash bytea, floor_seq bigint, floor_hash bytea, floor_id uuid,
+    sealed_at timestamptz, code bytea, orphaned boolean
+) LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT w.workspace_id, h.seq, h.hash, h.floor_seq, h.floor_hash, h.floor_id, h.sealed_at, h.code,
+           h.workspace_id IS NULL AND EXISTS (
+               SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = w.workspace_id)
+    FROM unnest(workspaces) AS w (workspace_id)
+    LEFT JOIN kernel_core.audit_head AS h ON h.workspace_id = w.workspace_id
+$$;
+
+-- Puts seals on rows and takes their marks away.
+CREATE FUNCTION kernel_core.seal_audit(
+    workspaces uuid[], seqs bigint[], ids uuid[], salts bytea[], personals bytea[], digests bytea[], hashes bytea[]
+) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    INSERT INTO kernel_core.audit_seal (workspace_id, seq, id, salt, personal, digest, hash)
+    SELECT * FROM unnest(workspaces, seqs, ids, salts, personals, digests, hashes);
+    DELETE FROM kernel_core.audit_unsealed AS u
+    USING unnest(workspaces, ids) AS sealed (workspace_id, id)
+    WHERE u.workspace_id = sealed.workspace_id AND u.id = sealed.id
+$$;
+
+-- Moves heads, or makes them.
+CREATE FUNCTION kernel_core.set_audit_heads(
+    workspaces uuid[], seqs bigint[], hashes bytea[], floor_seqs bigint[], floor_hashes bytea[], floor_ids uuid[],
+    moment timestamptz, codes bytea[]
+) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    INSERT INTO kernel_core.audit_head AS h
+        (workspace_id, seq, hash, floor_seq, floor_hash, floor_id, sealed_at, code)
+    SELECT w, s, x, fs, fx, fi, moment, c
+    FROM unnest(workspaces, seqs, hashes, floor_seqs, floor_hashes, floor_ids, codes) AS n (w, s, x, fs, fx, fi, c)
+    ON CONFLICT (workspace_id) DO UPDATE
+    SET seq = excluded.seq, hash = excluded.hash, floor_seq = excluded.floor_seq, floor_hash = excluded.floor_hash,
+        floor_id = excluded.floor_id, sealed_at = excluded.sealed_at, code = excluded.code
+$$;
+
+CREATE FUNCTION kernel_core.set_audit_total(workspaces bigint, sealed bigint, moment timestamptz, code bytea)
+RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    UPDATE kernel_core.audit_total AS t
+    SET workspaces = set_audit_total.workspaces,
+        sealed = set_audit_total.sealed,
+        sealed_at = moment,
+        code = set_audit_total.code
+    WHERE t.id = 1
+$$;
+
+-- Heads whose floor lies below `cutoff`, each with the floor that it gets when the rows below are gone: the last seal
+-- before the first row that stays.
+CREATE FUNCTION kernel_core.audit_floors(cutoff uuid, batch integer)
+RETURNS TABLE (
+    workspace_id uuid, seq bigint, hash bytea, floor_seq bigint, floor_hash bytea, floor_id uuid,
+    sealed_at timestamptz, code bytea, new_seq bigint, new_hash bytea
+) LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT h.workspace_id, h.seq, h.hash, h.floor_seq, h.floor_hash, h.floor_id, h.sealed_at, h.code, f.seq,
+           coalesce(
+               (SELECT s.hash FROM kernel_core.audit_seal AS s WHERE s.workspace_id = h.workspace_id AND s.seq = f.seq),
+               h.floor_hash)
+    FROM (
+        SELECT * FROM kernel_core.audit_head AS b WHERE b.floor_id < cutoff
+        ORDER BY b.workspace_id
+        LIMIT least(batch, 10000)
+    ) AS h
+    CROSS JOIN LATERAL (
+        SELECT coalesce(
+            (SELECT s.seq - 1 FROM kernel_core.audit_seal AS s
+             WHERE s.workspace_id = h.workspace_id AND s.seq > h.floor_seq AND s.id >= cutoff
+             ORDER BY s.seq LIMIT 1),
+            h.seq) AS seq
+    ) AS f
+$$;
+
+-- Drops the seals up to each workspace's floor.
+CREATE FUNCTION kernel_core.drop_audit_seals(workspaces uuid[], floors bigint[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    DELETE FROM kernel_core.audit_seal AS s
+    USING unnest(workspaces, floors) AS below (workspace_id, seq)
+    WHERE s.workspace_id = below.workspace_id AND s.seq <= below.seq
+$$;
+
+-- Whether every row below `cutoff` has its seal.
+CREATE FUNCTION kernel_core.is_audit_sealed(cutoff uuid) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT NOT EXISTS (
+        SELECT FROM kernel_core.audit_log AS a
+        WHERE a.id < cutoff
+          AND NOT EXISTS (SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = a.workspace_id AND s.id = a.id)
+          -- The seal of a row below the floor may be gone already; one that still waits for its seal has a mark.
+          AND (EXISTS (SELECT FROM kernel_core.audit_unsealed AS u WHERE u.workspace_id = a.workspace_id AND u.id = a.id)
+               OR NOT EXISTS (SELECT FROM kernel_core.audit_head AS h
+                              WHERE h.workspace_id = a.workspace_id AND a.id < h.floor_id)))
+$$;
+
+-- Drops the partition of a month. Whatever the caller's configuration says, a year by the server's clock is kept. While it
+-- waits for those who have the log, everybody else waits behind it: not for long, it is tried again.
+CREATE FUNCTION kernel_core.drop_audit_partition(month date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '300ms' AS $$
+BEGIN
+    IF month + interval '13 months' > now() AT TIME ZONE 'UTC' THEN
+        RAISE EXCEPTION 'the audit log of % is not a year old', month;
+    END IF;
+    EXECUTE format('DROP TABLE kernel_core.%I', 'audit_log_' || to_char(month, 'YYYY_MM'));
+END $$;
+
+-- How many rows lie beyond the partitions made ahead, counted up to 1000. The caller owns the partition, whose rows its
+-- parent's policies do not hide.
+CREATE FUNCTION kernel_core.audit_rows_beyond() RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT count(*) FROM (SELECT FROM kernel_core.audit_log_default LIMIT 1000) AS beyond
+$$;
+
+-- What is written stays, for the owner too.
+CREATE FUNCTION kernel_core.refuse_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log takes rows and lets none go' USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE TRIGGER audit_log_stays BEFORE UPDATE OR DELETE ON kernel_core.audit_log
+    FOR EACH ROW EXECUTE FUNCTION kernel_core.refuse_change();
+CREATE TRIGGER audit_log_is_not_truncated BEFORE TRUNCATE ON kernel_core.audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION kernel_core.refuse_change();
