@@ -172,7 +172,12 @@ mod tests {
         // another format, which needs a name of its own.
         assert_eq!(
             [hex(personal), hex(digest), hex(link)],
-            ["0f8651cc3c5abcb39af73fc3cd78575408d6c303ecacecfcaefc1856bbd3a003", "f349cfe9d6b221b15a1671ce0db9e99168108719b550d63240c3198385141382", "2f664e701f9a2ffe1471b540f8d66662a5b96d23df3939faa6d38d4683d145a2"].map(str::to_owned)
+            [
+                "0f8651cc3c5abcb39af73fc3cd78575408d6c303ecacecfcaefc1856bbd3a003",
+                "f349cfe9d6b221b15a1671ce0db9e99168108719b550d63240c3198385141382",
+                "2f664e701f9a2ffe1471b540f8d66662a5b96d23df3939faa6d38d4683d145a2"
+            ]
+            .map(str::to_owned)
         );
     }
 

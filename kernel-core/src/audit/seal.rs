@@ -59,8 +59,8 @@ async fn seal(sealer: Sealer, tx: &mut GlobalTx) -> Result<Pace, Error> {
         }
     }
     let Batch { seals, begun, .. } = batch;
-    let sealed = i64::try_from(seals.ids.len()).unwrap_or(i64::MAX);
-    if sealed > 0 {
+    let added = i64::try_from(seals.ids.len()).unwrap_or(i64::MAX);
+    if added > 0 {
         let signed: Vec<_> = heads
             .into_iter()
             .filter_map(|(workspace, head)| Some((workspace, sealer.signed(workspace, head?, now))))
@@ -69,7 +69,7 @@ async fn seal(sealer: Sealer, tx: &mut GlobalTx) -> Result<Pace, Error> {
         store::set_heads(tx.conn(), &signed, now).await?;
         let mut total = Total {
             workspaces: total.workspaces + begun,
-            sealed: total.sealed + sealed,
+            sealed: total.sealed + added,
             sealed_at: now,
             code: Vec::new(),
         };
@@ -128,10 +128,12 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn add(&mut self, row: &Row, head: &mut Option<Head>, salt: Salt) {
-        let (seq, previous) = match head {
-            Some(head) => (head.seq + 1, canon::Hash::try_from(head.hash.as_slice()).unwrap_or(GENESIS)),
-            None => (1, GENESIS),
-        };
+        let head = head.get_or_insert_with(|| {
+            self.begun += 1;
+            beginning(row)
+        });
+        let seq = head.seq + 1;
+        let previous = canon::Hash::try_from(head.hash.as_slice()).unwrap_or(GENESIS);
         let personal = canon::personal(row, &salt);
         let digest = canon::digest(row, &personal);
         let hash = self.scheme.link(&previous, row.workspace_id, seq, row.id, &digest);
@@ -143,20 +145,19 @@ impl Batch<'_> {
         seals.personals.push(personal.to_vec());
         seals.digests.push(digest.to_vec());
         seals.hashes.push(hash.to_vec());
-        match head {
-            Some(head) => (head.seq, head.hash) = (seq, hash.to_vec()),
-            None => {
-                self.begun += 1;
-                *head = Some(Head {
-                    seq,
-                    hash: hash.to_vec(),
-                    floor_seq: 0,
-                    floor_hash: GENESIS.to_vec(),
-                    floor_id: uuid::Uuid::nil(),
-                    sealed_at: row.created_at,
-                    code: Vec::new(),
-                });
-            }
-        }
+        (head.seq, head.hash) = (seq, hash.to_vec());
+    }
+}
+
+/// The head of a chain that has no seal yet.
+fn beginning(row: &Row) -> Head {
+    Head {
+        seq: 0,
+        hash: GENESIS.to_vec(),
+        floor_seq: 0,
+        floor_hash: GENESIS.to_vec(),
+        floor_id: uuid::Uuid::nil(),
+        sealed_at: row.created_at,
+        code: Vec::new(),
     }
 }

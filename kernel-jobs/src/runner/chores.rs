@@ -42,7 +42,7 @@ impl Chores {
     /// Never ready: what ends the chores is that this is dropped.
     pub(super) async fn keep(mut self) {
         while self.0.join_next().await.is_some() {}
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
