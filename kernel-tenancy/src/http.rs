@@ -1,11 +1,18 @@
 //! The pillar's routes.
 
+mod audit_log;
+
 use http::Method;
-use kernel_core::http::{Access, Body, Created, Items, Json, NoContent, Paged, Path, Route, Unfiltered};
+use kernel_core::http::{
+    Access, Body, Created, Items, Json, NoContent, Paged, Path, RateClass, Route, Unfiltered,
+};
 use kernel_core::{Error, GlobalTx, TenantTx, Tx, UserId};
 
+use crate::feature;
 use crate::membership::{ChangeRole, Member};
-use crate::permission::{MEMBER_READ, MEMBER_UPDATE, WORKSPACE_READ, WORKSPACE_UPDATE};
+use crate::permission::{
+    AUDIT_LOG_EXPORT, AUDIT_LOG_READ, MEMBER_READ, MEMBER_UPDATE, WORKSPACE_READ, WORKSPACE_UPDATE,
+};
 use crate::tenancy::Tenancy;
 use crate::workspace::{EditWorkspace, MyWorkspace, NewWorkspace, Workspace};
 
@@ -38,6 +45,26 @@ pub(crate) fn routes(tenancy: Tenancy) -> Vec<Route> {
             change_role,
         )
         .summary("Gives a member another role"),
+        Route::tenant(
+            Method::GET,
+            "/audit-log",
+            "tenancy.audit_log.list",
+            AUDIT_LOG_READ,
+            tenancy,
+            audit_log::list,
+        )
+        .summary("Who did what in the workspace, the latest first"),
+        Route::free(
+            Method::GET,
+            "/audit-log/export",
+            "tenancy.audit_log.export",
+            Access::Member(AUDIT_LOG_EXPORT),
+            tenancy,
+            audit_log::export,
+        )
+        .feature(feature::AUDIT_LOG_EXPORT)
+        .rate(RateClass::Heavy)
+        .summary("The audit log as a file: CSV, JSON lines, or events for Splunk's HTTP collector"),
     ]
 }
 

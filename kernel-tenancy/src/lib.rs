@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod audit_log;
 mod error;
 pub mod event;
+pub mod feature;
 mod http;
 mod membership;
 pub mod permission;
@@ -10,6 +12,7 @@ mod store;
 mod tenancy;
 mod workspace;
 
+pub use audit_log::{AuditEvent, Doer, ExportFormat, ListAudit, Target, TargetId};
 pub use error::Error;
 pub use membership::{ChangeRole, Member};
 pub use slug::{RESERVED, Slug, UnusableSlug};

@@ -9,4 +9,10 @@ kernel_core::permissions! {
     pub MEMBER_READ = "tenancy.member.read" for Viewer;
     /// Change members' roles, and see their addresses.
     pub MEMBER_UPDATE = "tenancy.member.update" for Admin;
+    /// Read the audit log.
+    pub AUDIT_LOG_READ = "tenancy.audit_log.read" for Admin;
+    /// Take the audit log out as a file.
+    pub AUDIT_LOG_EXPORT = "tenancy.audit_log.export" for Admin;
+    /// See in the audit log from which address and browser something was done.
+    pub AUDIT_LOG_PERSONAL = "tenancy.audit_log.personal" for Owner;
 }

@@ -7,7 +7,7 @@ use kernel_core::table::Function;
 use kernel_core::{Ctx, Db, DbError, Error, Migrations, Pillar, Table};
 use sqlx::PgConnection;
 
-use crate::{http, permission, store};
+use crate::{feature, http, permission, store};
 
 /// Workspaces and memberships.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +31,7 @@ impl From<Tenancy> for Pillar {
                 Function::lookup("kernel_tenancy", "my_workspaces()"),
             ])
             .permissions(permission::ALL)
+            .features(feature::ALL)
             .messages(include_str!("../locales/en.json"))
             .routes(http::routes(tenancy))
             .provides_tenants(Arc::new(tenancy))

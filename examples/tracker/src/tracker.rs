@@ -1,7 +1,10 @@
 //! The product as a pillar, and the app around it.
 
+use std::sync::Arc;
+
 use kernel_auth::Auth;
 use kernel_core::http::{Environment, ErrorPage};
+use kernel_core::seam::AllIncluded;
 use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Subscriber, Table};
 use kernel_jobs::Jobs;
 use kernel_tenancy::Tenancy;
@@ -114,6 +117,7 @@ impl From<Tracker> for Pillar {
             .routes(http::routes(&tracker))
             .routes(page::routes(&tracker))
             .on_workspace_created(GettingStarted(tracker))
+            .provides_entitlements(Arc::new(AllIncluded))
             .jobs([JobDef::new::<PurgeProject, _, _>((), purge_project)])
             .subscribers([
                 Subscriber::new("tracker.activity.issue_created", (), activity::issue_created),

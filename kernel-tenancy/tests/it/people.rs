@@ -33,13 +33,14 @@ impl People for ById {
     }
 }
 
+pub(crate) fn identity() -> Pillar {
+    let routes: [Route; 0] = [];
+    Pillar::new("identity").routes(routes).provides_auth(Arc::new(ById)).provides_people(Arc::new(ById))
+}
+
 pub(crate) async fn kernel(resolution: kernel_core::http::Resolution) -> TestKernel {
     let mut config = config();
     config.http.resolution = resolution;
-    let identity = || {
-        let routes: [Route; 0] = [];
-        Pillar::new("identity").routes(routes).provides_auth(Arc::new(ById)).provides_people(Arc::new(ById))
-    };
     TestKernel::with(config, |app| app.with(identity()).with(Tenancy)).await
 }
 
