@@ -33,6 +33,7 @@ mod stage;
 mod state;
 mod step;
 mod trial;
+mod tripwire;
 mod twin;
 pub mod types;
 mod unique;
@@ -52,6 +53,8 @@ use crate::prove::Options;
 use self::host::Framework;
 use self::plant::Plant;
 use self::stage::Stage;
+
+pub use self::tripwire::{Tripwire, silent_routes};
 
 /// The faults that the proof can plant.
 pub const FAULTS: &[&str] = &[
@@ -104,7 +107,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
             let layers = layers::run(&stage, true).await?;
             return mutants::run(&stage, &layers.seen, true).await;
         }
-        Plant::None | Plant::MaskEverything => {}
+        Plant::None | Plant::MaskEverything | Plant::SilentRoute => {}
     }
     let worlds = worlds::run(&stage, frameworks).await?;
     clock.done("two worlds");

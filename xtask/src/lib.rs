@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a command does")]
 
 pub mod atomicity;
+pub mod audit;
 pub mod bench;
 pub mod browser;
 pub mod cargo;

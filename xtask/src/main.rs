@@ -24,6 +24,11 @@ enum Command {
     Prove(xtask::prove::Arguments),
     /// Run a measurement; `bench --list` names them
     Bench(xtask::bench::Arguments),
+    /// Verify the audit log of a database
+    Audit(xtask::audit::Arguments),
+    /// What the proof of the audit log kills; it starts this itself
+    #[command(hide = true)]
+    AuditHost,
     /// What the proof of atomicity kills; it starts this itself
     #[command(hide = true)]
     AtomicityHost,
@@ -39,6 +44,8 @@ async fn main() -> ExitCode {
         Command::Test(arguments) => xtask::test::run(arguments).await,
         Command::Prove(arguments) => xtask::prove::run(arguments).await,
         Command::Bench(arguments) => xtask::bench::run(arguments).await,
+        Command::Audit(arguments) => xtask::audit::command(arguments).await,
+        Command::AuditHost => xtask::audit::host::run().await,
         Command::AtomicityHost => xtask::atomicity::host::run().await,
         Command::Postgres(arguments) => xtask::postgres::run(arguments).await,
     };

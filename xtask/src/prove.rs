@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, browser, cargo, isolation, limits, parity, postgres, search};
+use crate::{atomicity, audit, browser, cargo, isolation, limits, parity, postgres, search};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +104,12 @@ pub const PROOFS: &[Proof] = &[
         about: "however many nodes there are, nobody gets more than a quota's bound, and a flood stays outside",
         faults: limits::FAULTS,
         run: |options| Box::pin(limits::run(options)),
+    },
+    Proof {
+        name: "audit",
+        about: "every audit row is sealed, and whatever is changed afterwards is found",
+        faults: audit::FAULTS,
+        run: |options| Box::pin(audit::run(options)),
     },
     Proof {
         name: "browser",

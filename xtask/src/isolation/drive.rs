@@ -42,6 +42,8 @@ pub(super) struct Drive<'w> {
     pub(super) script: Script,
     /// The own case of each operation.
     pub(super) bases: BTreeMap<String, Base>,
+    /// Operations after whose success there were more audit rows than before.
+    pub(super) audited: BTreeSet<String>,
     /// Which operation makes things of which noun.
     pub(super) creators: BTreeMap<String, usize>,
     /// Values made up so far.
@@ -74,6 +76,7 @@ impl<'w> Drive<'w> {
             workspace: String::new(),
             script: Script::default(),
             bases: BTreeMap::new(),
+            audited: BTreeSet::new(),
             creators: BTreeMap::new(),
             number: 0,
         }
@@ -162,6 +165,12 @@ impl<'w> Drive<'w> {
     /// All rows as they are now.
     pub(super) async fn rows(&self) -> Result<Rows> {
         Rows::read(self.place).await
+    }
+
+    /// How many rows the audit log has.
+    pub(super) async fn audit_rows(&self) -> Result<i64> {
+        let count = "SELECT count(*) FROM kernel_core.audit_log";
+        Ok(sqlx::query_scalar(count).fetch_one(&mut self.place.admin().await?).await?)
     }
 
     pub(super) async fn keep_moment(&mut self) -> Result<()> {

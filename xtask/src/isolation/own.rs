@@ -59,10 +59,15 @@ impl Drive<'_> {
 
     async fn try_own(&mut self, index: usize) -> Result<bool> {
         for (draft, filling) in self.drafts(index).await? {
-            let before = if self.operations[index].is_safe() { Rows::default() } else { self.rows().await? };
+            let writes = !self.operations[index].is_safe();
+            let before = if writes { self.rows().await? } else { Rows::default() };
+            let audited = if writes { self.audit_rows().await? } else { 0 };
             let answer = self.send(index, &draft, Position::Whole, Kind::Own).await?;
             if answer.is_success() {
                 self.learn(index, &draft, &answer);
+                if writes && self.audit_rows().await? > audited {
+                    self.audited.insert(self.operations[index].name.clone());
+                }
             }
             // What shows nothing must at least have done something.
             if convinces(&answer) && (!answer.body.is_empty() || before != self.rows().await?) {

@@ -10,6 +10,8 @@ use sqlx::{Executor, Row};
 kernel_core::permissions! {
     /// For the routes that are planted.
     pub READ = "isolation.read" for Viewer;
+    /// For a route that should be in the audit log.
+    pub ADMINISTER = "isolation.administer" for Admin;
 }
 
 /// A fault, or none.
@@ -28,6 +30,8 @@ pub(super) enum Plant {
     RouteWithoutOwnCase,
     /// A mutant that changes nothing.
     Survivor,
+    /// A privileged route that writes no audit row; [`Tripwire`](super::Tripwire) must notice it.
+    SilentRoute,
 }
 
 impl Plant {
@@ -53,6 +57,14 @@ impl Plant {
             Self::RouteWithoutOwnCase => {
                 Route::tenant(Method::GET, "/planted/{thing}", "isolation.thing.show", READ, (), nothing)
             }
+            Self::SilentRoute => Route::tenant(
+                Method::POST,
+                "/planted/silence",
+                "isolation.silence.keep",
+                ADMINISTER,
+                (),
+                silence,
+            ),
             _ => return None,
         };
         Some(Pillar::new("isolation_plant").permissions(ALL).routes([route]))
@@ -75,6 +87,10 @@ async fn next_page(page: Page, tx: &mut TenantTx, (): ()) -> Result<Json<Vec<Str
     let names = names.map_err(Error::internal)?;
     *page.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(names.clone());
     Ok(Json(names))
+}
+
+async fn silence((): (), _: &mut TenantTx, (): ()) -> Result<Json<&'static str>, Error> {
+    Ok(Json("done"))
 }
 
 async fn nothing((): (), _: &mut TenantTx, _: Path<String>) -> Result<Json<u8>, Error> {

@@ -1,0 +1,104 @@
+//! `cargo xtask audit verify`: verification on a database of one's own.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use kernel_core::audit::{Checkpoint, verify};
+use kernel_core::{App, Config, Db, DbConfig, Keyring, Reason, RoleNames};
+
+/// The command line of `cargo xtask audit`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Find rows of the audit log that were changed, removed, inserted or forged after they were sealed
+    ///
+    /// Reads the variables of the product: `APP_DATABASE_URL`, `OPERATOR_DATABASE_URL`, `DATABASE_ROLE_PREFIX`, `APP_KEY`
+    /// and `APP_KEY_ID`. Exit code 1 means that something was found, 2 that the log could not be verified.
+    Verify(Verify),
+}
+
+#[derive(Debug, clap::Args)]
+struct Verify {
+    /// Checkpoints that an earlier run saved: the chains must go through them
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
+    /// Save the present checkpoints, one JSON object per line; keep the file away from the database
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Why, for the log itself
+    #[arg(long, default_value = "verification of the audit log from the command line")]
+    reason: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When a variable is missing, a file cannot be used, or the database refuses.
+pub async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Command::Verify(wanted) = arguments.command;
+    let known = wanted.known.as_deref().map(read).transpose()?.unwrap_or_default();
+    let reason = Reason::new(wanted.reason)?;
+    let app = app().await?;
+    let mut lines = String::new();
+    let mut unwritable = None;
+    let ctx = app.system("audit");
+    let mut seen = |checkpoint: Checkpoint| match serde_json::to_string(&checkpoint) {
+        Ok(line) => lines.push_str(&(line + "\n")),
+        Err(error) => unwritable = Some(error),
+    };
+    let report = verify(&app, &ctx, &reason, &known, &mut seen);
+    let report = report.await.context("the log cannot be verified")?;
+    for finding in &report.findings {
+        println!("{finding}");
+    }
+    if let Some(file) = wanted.save.filter(|_| report.is_clean()) {
+        if let Some(error) = unwritable {
+            return Err(error).context("a checkpoint cannot be written");
+        }
+        std::fs::write(&file, lines).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    println!(
+        "audit: workspaces={} sealed={} expired={} unsealed={} broken={}",
+        report.workspaces, report.sealed, report.expired, report.unsealed, report.broken
+    );
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn read(file: &Path) -> Result<Vec<Checkpoint>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            serde_json::from_str(line)
+                .with_context(|| format!("{} holds no checkpoint: {line}", file.display()))
+        })
+        .collect()
+}
+
+/// The core on the product's database: the log is the core's own.
+async fn app() -> Result<App> {
+    let mut db = DbConfig::new(needed("APP_DATABASE_URL")?);
+    db.operator = Some(needed("OPERATOR_DATABASE_URL")?);
+    if let Some(prefix) = var("DATABASE_ROLE_PREFIX") {
+        db.roles = RoleNames::prefixed(&prefix);
+    }
+    let key_id = var("APP_KEY_ID").unwrap_or_else(|| "1".to_owned());
+    let keyring = Keyring::new(key_id, &needed("APP_KEY")?).context("APP_KEY cannot be read")?;
+    App::builder(Db::new(&db)?, Config::new(keyring)).build().await.context("the database cannot be used")
+}
+
+fn needed(name: &str) -> Result<String> {
+    var(name).with_context(|| format!("{name} is not set"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command of a host reads the host's environment")]
+fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
