@@ -58,6 +58,8 @@ impl fmt::Debug for Chore {
 pub enum Pace {
     /// At once: there was more to do than one transaction should hold.
     Again,
+    /// After its usual time, and nothing was done: the transaction is undone, so that looking costs no write to disk.
+    Idle,
     /// After its usual time.
     Rest,
 }
@@ -103,7 +105,7 @@ pub trait Turn: fmt::Debug + Send + Sync {
 pub enum Round {
     /// The chore is done.
     Done(Pace),
-    /// It is not due, or another process is at it: ask again after so long.
+    /// It is not due, another process is at it, or there was nothing to do: ask again after so long.
     NotYet(Duration),
 }
 
@@ -153,9 +155,11 @@ impl Chore {
     /// What the work returns, with nothing done; `chore_panicked`, `chore_timed_out`; what the database says.
     pub async fn run(&self, db: &WorkerDb, ctx: &Ctx, turn: &dyn Turn) -> Result<Round, Error> {
         let ctx = ctx.for_chore(self.name);
-        db.global(&ctx, self.limit, async |tx: &mut GlobalTx| {
-            if let Some(wait) = turn.take(tx.conn()).await? {
-                return Ok(Round::NotYet(wait));
+        let mut not_yet = None;
+        let worked = db.global(&ctx, self.limit, async |tx: &mut GlobalTx| {
+            not_yet = turn.take(tx.conn()).await?;
+            if not_yet.is_some() {
+                return Err(nothing_done());
             }
             // Caught here, so that the turn is given back before the caller hears of it.
             let work = AssertUnwindSafe((self.run)(tx)).catch_unwind();
@@ -164,12 +168,22 @@ impl Chore {
                 Ok(Err(panic)) => return Err(panicked(panic.as_ref())),
                 Err(_) => return Err(Error::new(ErrorKind::Timeout, "chore_timed_out")),
             };
+            if pace == Pace::Idle {
+                not_yet = Some(self.every);
+                return Err(nothing_done());
+            }
             let wait = if pace == Pace::Again { Duration::ZERO } else { self.every };
             turn.done(tx.conn(), wait).await?;
             Ok(Round::Done(pace))
-        })
-        .await
+        });
+        let worked = worked.await;
+        not_yet.map_or(worked, |wait| Ok(Round::NotYet(wait)))
     }
+}
+
+/// Undoes the transaction, which holds nothing but the lock of the turn.
+fn nothing_done() -> Error {
+    Error::new(ErrorKind::Conflict, "conflict")
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {

@@ -38,10 +38,10 @@ pub(super) fn chore(config: &Config) -> Chore {
 /// Rows of a workspace lie together, because they come in that order.
 async fn seal(sealer: Sealer, tx: &mut GlobalTx) -> Result<Pace, Error> {
     let now = tx.ctx().now();
-    let Some(total) = store::begin(tx.conn()).await? else { return Ok(Pace::Rest) };
+    let Some(total) = store::begin(tx.conn()).await? else { return Ok(Pace::Idle) };
     let rows = store::unsealed(tx.conn(), BATCH, &sealer.left_alone(now)).await?;
     if rows.is_empty() {
-        return Ok(Pace::Rest);
+        return Ok(Pace::Idle);
     }
     if !sealer.scheme.knows_total(&total) {
         let why = "the total of the audit log is not signed with a key of this installation: verify the log";

@@ -97,6 +97,10 @@ async fn every_difference_from_the_declared_schema_is_found() {
             "CREATE FUNCTION shop.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM shop.item'",
             "a SECURITY DEFINER function that no pillar declares",
         ),
+        (
+            "ALTER FUNCTION kernel_core.drop_audit_partition(date) OWNER TO kernel_test_resolver",
+            "has another owner or other callers",
+        ),
         ("COMMENT ON COLUMN shop.item.name IS 'class: public'", "column name does not carry its class"),
         ("DROP TABLE shop.item", "shop.item: does not exist"),
     ];

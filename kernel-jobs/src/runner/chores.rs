@@ -55,7 +55,7 @@ async fn keep(shared: Arc<Shared>, chore: Chore) {
     loop {
         let pause = match round(&shared, &chore).instrument(span.clone()).await {
             Some(Round::Done(Pace::Again)) => Duration::ZERO,
-            Some(Round::Done(Pace::Rest)) => chore.every(),
+            Some(Round::Done(Pace::Rest | Pace::Idle)) => chore.every(),
             Some(Round::NotYet(wait)) => wait,
             None => retry(&chore),
         };

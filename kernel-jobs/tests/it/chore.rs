@@ -21,6 +21,7 @@ enum Then {
     Again(u32),
     Fail,
     Hang,
+    Idle,
     Panic,
     Rest,
     Wait,
@@ -70,6 +71,7 @@ async fn work(probe: Probe, tx: &mut GlobalTx) -> Result<Pace, Error> {
             );
         }
         Then::Hang => std::future::pending().await,
+        Then::Idle => return Ok(Pace::Idle),
         Then::Panic => panic!("the secret drawer fell"),
         Then::Wait => {
             probe.waiting.add_permits(1);
@@ -121,6 +123,16 @@ async fn a_chore_with_more_to_do_goes_on_at_once() {
     let kernel = probe.kernel().await;
     runner(&kernel).tend().await.unwrap();
     assert_eq!(done(&kernel).await, 4);
+}
+
+#[tokio::test]
+async fn a_chore_that_finds_nothing_to_do_writes_nothing_and_is_due_still() {
+    let probe = Probe::new(Then::Idle);
+    let kernel = probe.kernel().await;
+    for looked in 1..3 {
+        assert_eq!(runner(&kernel).tend().await.unwrap().failed, 0);
+        assert_eq!((probe.started(), done(&kernel).await), (looked, 0));
+    }
 }
 
 #[tokio::test]
