@@ -12,6 +12,7 @@ use crate::{cargo, postgres};
 const BENCHES: &[(&str, &str)] = &[
     ("tenancy", "a tenant transaction against a plain one with a hand-written WHERE"),
     ("search", "a search under row-level security against the query that a superuser filters by hand"),
+    ("audit", "an audited write against the same without its audit row, and how soon rows are sealed"),
     ("http", "a route behind the whole chain against the same handler behind tower-http"),
     ("limits", "counting a request, in each of three ways, against governor and a bare UPDATE"),
 ];
