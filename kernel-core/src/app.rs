@@ -10,7 +10,7 @@ use crate::audit::{self, AuditConfig};
 use crate::chore::Chore;
 use crate::clock::Clock;
 use crate::ctx::Ctx;
-use crate::db::{Db, DbError, WorkerDb};
+use crate::db::{Db, DbError, WorkerDb, purge_chore};
 use crate::entropy::Entropy;
 use crate::health;
 use crate::hook::Hooks;
@@ -93,7 +93,8 @@ impl App {
     /// Starts an app on a database.
     #[must_use]
     pub fn builder(db: Db, config: Config) -> AppBuilder {
-        let core = audit::chores(&config).into_iter().fold(crate::core_pillar(), Pillar::chore);
+        let chores = audit::chores(&config).into_iter().chain([purge_chore()]);
+        let core = chores.fold(crate::core_pillar(), Pillar::chore);
         let pillars = vec![core];
         AppBuilder { db, config, pillars }
     }

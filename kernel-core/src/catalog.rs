@@ -229,10 +229,8 @@ impl Plan<'_> {
     }
 
     fn functions(&self, rows: &[facts::FunctionRow], findings: &mut Findings) {
-        let RoleNames { app, worker, resolver, .. } = self.roles;
-        for row in rows.iter().filter(|row| row.definer && !self.is_search(row)) {
         let RoleNames { app, worker, .. } = self.roles;
-        for row in rows.iter().filter(|row| row.definer) {
+        for row in rows.iter().filter(|row| row.definer && !self.is_search(row)) {
             let object = format!("{}.{}", row.schema, row.signature);
             let declared = self.functions.iter().find(|function| {
                 function.schema == row.schema && normal(function.signature) == normal(&row.signature)

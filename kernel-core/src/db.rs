@@ -26,6 +26,7 @@ pub use global::GlobalTx;
 pub use login::RoleNames;
 pub use operator::{OperatorTx, Reason, UnusableReason};
 pub use purge::Purged;
+pub(crate) use purge::chore as purge_chore;
 pub use tenant::TenantTx;
 pub use worker::WorkerDb;
 

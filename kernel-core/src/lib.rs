@@ -57,7 +57,6 @@ pub use secret::{Keyring, Sealed};
 pub use table::{Class, Table};
 pub use workspace::{Grant, Workspace, WorkspaceStatus};
 
-use table::Function;
 /// The name of the core's own pillar.
 const CORE: &str = "core";
 
@@ -80,6 +79,12 @@ fn core_pillar() -> Pillar {
             function("audit_floors(uuid, integer)"),
             function("drop_audit_seals(uuid[], bigint[])"),
             function("is_audit_sealed(uuid)"),
+            function("purge_idempotency_key(integer, timestamp with time zone)"),
+            function("purge_rate_limit(integer, timestamp with time zone)"),
+            Function::lookup(
+                "kernel_core",
+                "take_rate(uuid, integer, bigint, bigint, timestamp with time zone)",
+            ),
             upkeep("ensure_audit_partitions(integer, timestamp with time zone)"),
             upkeep("drop_audit_partition(date)"),
             upkeep("audit_rows_beyond()"),
@@ -122,13 +127,5 @@ fn core_pillar() -> Pillar {
                 .private(&["id"])
                 .withheld()
                 .queued(),
-        ])
-        .functions([
-            Function::lookup(
-                "kernel_core",
-                "take_rate(uuid, integer, bigint, bigint, timestamp with time zone)",
-            ),
-            Function::queue("kernel_core", "purge_idempotency_key(integer, timestamp with time zone)"),
-            Function::queue("kernel_core", "purge_rate_limit(integer, timestamp with time zone)"),
         ])
 }

@@ -1,10 +1,19 @@
 //! Removal of what has expired, across workspaces.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 
-use super::{DbError, WorkerDb};
+use super::{DbError, GlobalTx, Tx, WorkerDb};
+use crate::chore::{Chore, Pace};
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::store;
+
+/// Nobody is served what has expired, so this is about space alone.
+const EVERY: Duration = Duration::from_mins(5);
+/// How many rows of each table go in one transaction.
+const BATCH: u32 = 5_000;
 
 /// How many expired rows were deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,19 +27,31 @@ pub struct Purged {
 
 impl WorkerDb {
     /// Deletes rows of the core that have expired, longest expired first: at most `limit` of each table, and never more
-    /// than 10 000. Nobody is served such a row, so how often this runs decides about space alone. Call it again at once
-    /// when it returns as many as it was allowed.
+    /// than 10 000. A worker does so every five minutes by itself. Call it again at once when it returns as many as it was
+    /// allowed.
     ///
     /// # Errors
     /// A [`DbError`] when no connection is free or the database refuses; what was deleted before stays so.
     pub async fn purge(&self, limit: u32, clock: &Clock) -> Result<Purged, DbError> {
-        let (limit, clock) = (i32::try_from(limit).unwrap_or(i32::MAX), clock.manual_now());
-        self.queue(async |conn: &mut PgConnection| {
-            let keys = store::idempotency::purge(conn, limit, clock).await?;
-            let limits = store::rate_limit::purge(conn, limit, clock).await?;
-            let count = |deleted: i32| u32::try_from(deleted).unwrap_or_default();
-            Ok(Purged { idempotency_keys: count(keys), rate_limits: count(limits) })
-        })
-        .await
+        self.queue(async |conn: &mut PgConnection| purge(conn, limit, clock).await).await
     }
+}
+
+async fn purge(conn: &mut PgConnection, limit: u32, clock: &Clock) -> Result<Purged, DbError> {
+    let (limit, clock) = (i32::try_from(limit).unwrap_or(i32::MAX), clock.manual_now());
+    let keys = store::idempotency::purge(conn, limit, clock).await?;
+    let limits = store::rate_limit::purge(conn, limit, clock).await?;
+    let count = |deleted: i32| u32::try_from(deleted).unwrap_or_default();
+    Ok(Purged { idempotency_keys: count(keys), rate_limits: count(limits) })
+}
+
+pub(crate) fn chore() -> Chore {
+    Chore::new("core.purge", EVERY, (), sweep)
+}
+
+async fn sweep((): (), tx: &mut GlobalTx) -> Result<Pace, Error> {
+    let clock = tx.ctx().clock().clone();
+    let purged = purge(tx.conn(), BATCH, &clock).await?;
+    let full = purged.idempotency_keys.max(purged.rate_limits) >= BATCH;
+    Ok(if full { Pace::Again } else { Pace::Rest })
 }
