@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -71,7 +72,8 @@ impl Ledger {
         let asked = self.db.lookup(async |conn: &mut PgConnection| {
             store::rate_limit::take(conn, wanted, clock).await.map_err(DbError::from)
         });
-        match tokio::time::timeout(PATIENCE, asked).await {
+        // In a box: every request's future would hold this one, which few of them run.
+        match tokio::time::timeout(PATIENCE, asked.boxed()).await {
             Ok(Ok(answer)) => {
                 let requests = u32::try_from(answer.got).unwrap_or_default();
                 return Some(Taken { requests, whole: u64::try_from(answer.whole_us).unwrap_or_default() });
