@@ -72,6 +72,7 @@ struct Reads {
     path: Option<Value>,
     query: Option<Value>,
     body: Option<Value>,
+    content_type: &'static str,
     paged: bool,
 }
 
@@ -79,11 +80,12 @@ impl Reads {
     fn of(route: &Route, generator: &mut SchemaGenerator) -> Self {
         let mut shape = InputShape::new(generator);
         (route.describe_input)(&mut shape);
-        let InputShape { path, query, body, paged, .. } = shape;
+        let InputShape { path, query, body, content_type, paged, .. } = shape;
         Self {
             path: path.map(Schema::to_value),
             query: query.map(Schema::to_value),
             body: body.map(Schema::to_value),
+            content_type,
             paged,
         }
     }
@@ -166,7 +168,7 @@ fn operation(route: &Route, config: &HttpConfig, reads: &Reads, answers: &Map<St
     set(
         "requestBody",
         body.map(
-            |schema| json!({ "required": true, "content": { "application/json": { "schema": schema } } }),
+            |schema| json!({ "required": true, "content": { reads.content_type: { "schema": schema } } }),
         ),
     );
     operation

@@ -30,6 +30,7 @@ pub struct InputShape<'g> {
     pub(crate) path: Option<Schema>,
     pub(crate) query: Option<Schema>,
     pub(crate) body: Option<Schema>,
+    pub(crate) content_type: &'static str,
     pub(crate) paged: bool,
     pub(crate) twice: Vec<&'static str>,
 }
@@ -42,7 +43,8 @@ impl std::fmt::Debug for InputShape<'_> {
 
 impl<'g> InputShape<'g> {
     pub(crate) fn new(generator: &'g mut SchemaGenerator) -> Self {
-        Self { generator, path: None, query: None, body: None, paged: false, twice: Vec::new() }
+        let content_type = "application/json";
+        Self { generator, path: None, query: None, body: None, content_type, paged: false, twice: Vec::new() }
     }
 
     /// The handler reads a `T` from the path.
@@ -69,6 +71,12 @@ impl<'g> InputShape<'g> {
         }
     }
 
+    /// The handler reads the body as a text of another type than JSON: `text/csv`. `T` describes the text.
+    pub fn text<T: JsonSchema>(&mut self, content_type: &'static str) {
+        self.body::<T>();
+        self.content_type = content_type;
+    }
+
     /// The handler reads `cursor` and `limit` from the query.
     pub fn paged(&mut self) {
         self.paged = true;
@@ -84,6 +92,8 @@ pub struct InputSchemas {
     pub query: Option<Value>,
     /// The body.
     pub body: Option<Value>,
+    /// The type of the body.
+    pub content_type: &'static str,
     /// Whether it also reads `cursor` and `limit`.
     pub paged: bool,
     /// The schemas that the others refer to, by name.
@@ -95,11 +105,12 @@ impl InputSchemas {
         let mut generator = for_inputs();
         let mut shape = InputShape::new(&mut generator);
         describe(&mut shape);
-        let InputShape { path, query, body, paged, .. } = shape;
+        let InputShape { path, query, body, content_type, paged, .. } = shape;
         Self {
             path: path.map(Schema::to_value),
             query: query.map(Schema::to_value),
             body: body.map(Schema::to_value),
+            content_type,
             paged,
             definitions: generator.definitions().clone(),
         }

@@ -52,12 +52,14 @@ pub(super) struct Input {
     pub(super) query: Vec<Leaf>,
     /// `None` for a route without a body.
     pub(super) body: Option<Vec<Leaf>>,
+    /// The type of the body.
+    pub(super) content_type: &'static str,
     pub(super) paged: bool,
 }
 
 impl Input {
     pub(super) fn of(route: &Route) -> Self {
-        let InputSchemas { path, query, body, paged, definitions } = route.input();
+        let InputSchemas { path, query, body, content_type, paged, definitions } = route.input();
         let reader = Reader { definitions: &definitions };
         let fields = |schema: &Value| reader.leaves(schema);
         let path = path.map(|schema| {
@@ -76,6 +78,7 @@ impl Input {
                 .map(|schema| fields(&schema).into_iter().map(top_level).collect())
                 .unwrap_or_default(),
             body: body.map(|schema| fields(&schema)),
+            content_type,
             paged,
         }
     }

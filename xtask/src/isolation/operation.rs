@@ -142,6 +142,9 @@ impl Draft {
                 }
                 (Some("application/x-www-form-urlencoded"), pairs.finish())
             }
+            Some(Value::String(text)) if !operation.input.content_type.ends_with("json") => {
+                (Some(operation.input.content_type), text.clone())
+            }
             Some(body) => (Some("application/json"), body.to_string()),
         }
     }

@@ -89,7 +89,10 @@ impl Drive<'_> {
         let sacrifice = self.sacrifice(index).await?;
         let mut contexts = self.contexts(&operation.input.path, !operation.is_safe());
         contexts.splice(0..0, sacrifice);
-        contexts.truncate(CONTEXTS);
+        // The oldest things and the newest: some belong to the one, some to the other.
+        if contexts.len() > CONTEXTS {
+            contexts.drain(CONTEXTS / 2..contexts.len() - CONTEXTS / 2);
+        }
         let fillings: &[Filling] = match &operation.input.body {
             Some(leaves) if !leaves.is_empty() => &[Filling::Full, Filling::Least, Filling::Known],
             _ => &[Filling::Full],
