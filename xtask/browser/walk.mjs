@@ -85,6 +85,24 @@ async function press(page, selector, url) {
   figures.steps += 1;
 }
 
+// The same for a form that leads back to its own page.
+async function submit(page, selector, toast) {
+  await tabTo(page, selector);
+  await Promise.all([page.waitForEvent('load'), page.keyboard.press('Enter')]);
+  await page.waitForFunction(text => document.querySelector('.toast')?.textContent.includes(text), toast);
+  figures.steps += 1;
+}
+
+// Reloads until the worker has written what the page must tell.
+async function told(page, text) {
+  for (let tries = 0; tries < 40; tries += 1) {
+    if ((await page.textContent('main')).includes(text)) return;
+    await page.waitForTimeout(250);
+    await page.reload();
+  }
+  assert.fail(`${page.url()} never tells: ${text}`);
+}
+
 const unique = process.pid.toString(36);
 const slug = `walk-${unique}`;
 
@@ -133,6 +151,115 @@ await look(ada, 'issues-found');
 await ada.goto(issue);
 assert.match(await ada.textContent('h1'), /The left one squeaks <script>/);
 await look(ada, 'issue');
+
+// Labels: made on their page, put on the issue, found by.
+await ada.keyboard.press('l');
+await ada.waitForURL(`**/w/${slug}/labels`);
+await look(ada, 'labels-empty');
+await type(ada, '#field-name', 'noise');
+await tabTo(ada, '#field-colour');
+await ada.keyboard.press('ArrowDown');
+await submit(ada, 'main form button[type=submit]', 'Label created.');
+await tabTo(ada, '.label-edit summary');
+await ada.keyboard.press('Enter');
+await look(ada, 'labels');
+await ada.goto(issue);
+await tabTo(ada, 'input[name=labels]');
+await ada.keyboard.press('Space');
+await tabTo(ada, '.split-side form button[type=submit]');
+await submit(ada, '.split-side form button[type=submit]', 'Changes saved.');
+assert.equal(await ada.textContent('.labels .label'), 'noise');
+
+// Comments: one that is refused, one that stands, changed afterwards; what happened is told in order.
+await tabTo(ada, '.comments > form button[type=submit]');
+await ada.keyboard.press('Enter');
+await ada.waitForSelector('#field-comment[aria-invalid=true]');
+await look(ada, 'comment-refused');
+await type(ada, '#field-comment', 'Only on wet days. <b>Really</b>');
+await Promise.all([ada.waitForEvent('load'), ada.keyboard.press('ControlOrMeta+Enter')]);
+await ada.waitForSelector('.comment');
+assert.match(await ada.textContent('.comment .prose'), /wet days\. <b>Really/);
+await tabTo(ada, '.comment summary');
+await ada.keyboard.press('Enter');
+await type(ada, '.comment textarea', 'Only on rainy days.');
+await submit(ada, '.comment form button[type=submit]', 'Comment saved.');
+await told(ada, 'Ada commented');
+await told(ada, 'Ada added the label');
+assert.match(await ada.textContent('.history'), /opened this issue.*added the label/s);
+await look(ada, 'issue-discussed');
+
+await ada.goto(project);
+await tabTo(ada, '#field-label');
+await ada.keyboard.press('ArrowDown');
+await ada.waitForURL(/label=lab_/);
+await ada.waitForFunction(() => document.querySelectorAll('#issue-list .label').length === 1);
+await look(ada, 'issues-by-label');
+
+// A file with an error, and then without.
+const file = text => ({ name: 'issues.csv', mimeType: 'text/csv', buffer: Buffer.from(text) });
+await ada.goto(project);
+await press(ada, 'main a[href$="/issues/import"]', '**/issues/import');
+await look(ada, 'import');
+await ada.setInputFiles('#field-upload', file('title,status\nTighten the laces,open\n,closed\n'));
+await tabTo(ada, 'main form button[type=submit]');
+await ada.keyboard.press('Enter');
+await ada.waitForSelector('.problems tbody tr:nth-child(2)');
+assert.match(await ada.textContent('#import-outcome'), /There are 2 problems/);
+await look(ada, 'import-refused');
+await ada.setInputFiles('#field-upload', file('title,status\nTighten the laces,open\nWax the leather,done\n'));
+await press(ada, 'main form button[type=submit]', '**/issues/import?first=*');
+assert.match(await ada.textContent('#import-outcome'), /2 issues were imported: BOOT-2 to BOOT-3/);
+await look(ada, 'import-done');
+
+// The palette, by keyboard alone: open, type, choose, go; and the shortcuts.
+await ada.keyboard.press('ControlOrMeta+k');
+await ada.waitForSelector('#palette [role=option]');
+await look(ada, 'palette');
+await ada.keyboard.type('laces');
+await ada.waitForFunction(() => [...document.querySelectorAll('#palette [role=option]')].every(o => o.textContent.includes('laces')));
+const active = await ada.getAttribute('#palette [role=combobox]', 'aria-activedescendant');
+assert.equal(await ada.getAttribute(`#${active}`, 'aria-selected'), 'true');
+await Promise.all([ada.waitForURL('**/issues/iss_*'), ada.keyboard.press('Enter')]);
+assert.match(await ada.textContent('h1'), /Tighten the laces/);
+figures.steps += 2;
+await ada.keyboard.press('ControlOrMeta+k');
+await ada.waitForSelector('#palette [role=option]');
+await ada.keyboard.type('zzzz');
+await ada.waitForFunction(() => document.querySelector('#palette [role=status]').textContent !== '');
+await look(ada, 'palette-nothing');
+await ada.keyboard.press('Escape');
+await ada.keyboard.press('?');
+await ada.waitForSelector('#shortcuts[open]');
+await look(ada, 'shortcuts');
+await ada.keyboard.press('Escape');
+await ada.goto(`${base}/w/${slug}/jump?q=laces`);
+await look(ada, 'jump');
+
+// A theme that is chosen stays, on the next page too, before anything is painted.
+const ground = () => ada.evaluate(() => getComputedStyle(document.body).backgroundColor);
+const light = await ground();
+await tabTo(ada, '.menu-end summary');
+await ada.keyboard.press('Enter');
+await tabTo(ada, 'input[name=theme]');
+await ada.keyboard.press('ArrowDown');
+await ada.keyboard.press('ArrowDown');
+assert.equal(await ada.evaluate(() => document.documentElement.dataset.theme), 'dark');
+const dark = await ground();
+assert.notEqual(dark, light, 'the chosen theme is another');
+await look(ada, 'theme');
+await ada.goto(issue);
+assert.equal(await ground(), dark, 'the chosen theme stays');
+await look(ada, 'theme-issue');
+await ada.evaluate(() => localStorage.removeItem('tracker.theme'));
+
+// What is missing leads to the log lines of the request.
+const missing = await ada.goto(`${base}/w/${slug}/projects/proj_0192e0c17a2b7c3d8e4f5a6b7c8d9e0f`);
+assert.equal(missing.status(), 404);
+await look(ada, 'missing');
+await press(ada, 'main a[href*="/requests/req_"]', '**/requests/req_*');
+assert.match(await ada.textContent('main'), /kernel::access/);
+await look(ada, 'request');
+
 await ada.goto(`${base}/w/${slug}/members`);
 await look(ada, 'members');
 

@@ -56,7 +56,7 @@ fn judge(outcome: Outcome, framework: &'static str, figures: &Value) -> Outcome 
     let faults = [("violations", "axe violations"), ("console_errors", "console errors")];
     let outcome = outcome
         .value(framework, format!("{pages}pages/{}shots/{}keys", figure("screenshots"), figure("steps")))
-        .require(pages >= 12 && refused >= 4, format!("{framework}: the walk was too short"));
+        .require(pages >= 24 && refused >= 4, format!("{framework}: the walk was too short"));
     faults.into_iter().fold(outcome, |outcome, (key, what)| {
         let count = figure(key);
         outcome.require(count == 0, format!("{framework}: {count} {what}"))

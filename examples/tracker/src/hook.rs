@@ -22,7 +22,8 @@ impl Hook<TenantTx, WorkspaceCreated> for GettingStarted {
             NewProject { name, key: "START".to_owned(), description: text("getting_started.description") };
         let project = tracker.start_project(tx, author, project).await?;
         let (title, body) = (text("getting_started.issue"), text("getting_started.issue.body"));
-        let issue = NewIssue { title, body, priority: Priority::Medium, assignee: author };
+        let issue =
+            NewIssue { title, body, priority: Priority::Medium, assignee: author, labels: Vec::new() };
         tracker.open_issue(tx, author, project.id, issue).await?;
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 mod filter;
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use kernel_core::http::{Items, PageRequest, Patch};
@@ -10,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::event::{IssueCreated, IssueDeleted, IssueMoved, Subject};
+use crate::event::{IssueAssigned, IssueCreated, IssueDeleted, IssueMoved, Subject};
+use crate::label::LabelId;
 use crate::project::ProjectId;
 use crate::store;
 use crate::text::{blank_as_none, present, printable, saying_something};
@@ -137,6 +140,12 @@ pub struct ListedIssue {
     /// Who takes care of it; `null` for nobody.
     #[sqlx(rename = "assignee_id")]
     pub assignee: Option<UserId>,
+    /// Its labels, in the order of their making.
+    #[sqlx(skip)]
+    pub labels: Vec<LabelId>,
+    /// How many comments there are on it.
+    #[sqlx(skip)]
+    pub comment_count: i64,
     /// Who wrote it down; `null` for the system.
     pub created_by: Option<UserId>,
     /// When it was written down.
@@ -166,6 +175,11 @@ pub struct NewIssue {
     #[serde(default, deserialize_with = "blank_as_none")]
     #[garde(skip)]
     pub assignee: Option<UserId>,
+    /// Its labels.
+    #[serde(default)]
+    #[garde(length(max = 20))]
+    #[schemars(length(max = 20))]
+    pub labels: Vec<LabelId>,
 }
 
 /// What can be changed about an issue.
@@ -196,10 +210,15 @@ pub struct EditIssue {
     #[serde(default)]
     #[garde(skip)]
     pub assignee: Patch<UserId>,
+    /// Its labels from now on: all of them.
+    #[serde(default, deserialize_with = "present")]
+    #[garde(inner(length(max = 20)))]
+    #[schemars(with = "Vec<LabelId>", length(max = 20))]
+    pub labels: Option<Vec<LabelId>>,
 }
 
 impl Issue {
-    fn subject(&self, user_id: Option<UserId>) -> Subject {
+    pub(crate) fn subject(&self, user_id: Option<UserId>) -> Subject {
         let ListedIssue { id, project_id, number, .. } = self.listed;
         Subject { issue_id: id, project_id, number, user_id }
     }
@@ -209,7 +228,7 @@ impl Tracker {
     /// Writes an issue down.
     ///
     /// # Errors
-    /// `not_found` without such a project, [`Error::AssigneeNotMember`].
+    /// `not_found` without such a project, [`Error::AssigneeNotMember`], [`Error::LabelUnknown`].
     pub async fn create_issue(
         &self,
         tx: &mut TenantTx,
@@ -229,8 +248,8 @@ impl Tracker {
         new: NewIssue,
     ) -> Result<Issue, kernel_core::Error> {
         let (workspace, now) = (tx.workspace_id(), tx.ctx().now());
-        let NewIssue { title, body, priority, assignee } = new;
-        let number = store::project::take_number(tx.conn(), workspace, project_id).await?;
+        let NewIssue { title, body, priority, assignee, labels } = new;
+        let number = store::project::take_numbers(tx.conn(), workspace, project_id, 1).await?;
         let number = number.ok_or_else(kernel_core::Error::not_found)?;
         self.check_assignee(tx, assignee).await?;
         let listed = ListedIssue {
@@ -241,13 +260,18 @@ impl Tracker {
             status: Status::default(),
             priority,
             assignee,
+            labels: Vec::new(),
+            comment_count: 0,
             created_by: author,
             created_at: now,
             updated_at: now,
         };
-        let issue = Issue { listed, body };
+        let mut issue = Issue { listed, body };
         store::issue::insert(tx.conn(), workspace, &issue).await?;
         publish(tx, &IssueCreated { issue: issue.subject(author) }).await?;
+        let labels = in_order(labels);
+        self.relabel(tx, author, &issue, &labels).await?;
+        issue.listed.labels = labels;
         Ok(issue)
     }
 
@@ -281,12 +305,14 @@ impl Tracker {
             status: filter.status,
             priority: filter.priority,
             assignee,
+            label: filter.label,
             text: filter.q.as_ref().map(SearchText::as_str),
             order,
             after: page.after::<Position>()?,
             limit: page.fetch(),
         };
-        let rows = store::issue::list(tx.conn(), workspace, wanted).await?;
+        let mut rows = store::issue::list(tx.conn(), workspace, wanted).await?;
+        fill(tx, &mut rows).await?;
         Ok(page.items(rows, |issue| Position::of(order.key, issue)))
     }
 
@@ -296,28 +322,31 @@ impl Tracker {
     /// `not_found`.
     pub async fn issue(&self, tx: &mut TenantTx, id: IssueId) -> Result<Issue, kernel_core::Error> {
         let workspace = tx.workspace_id();
-        store::issue::find(tx.conn(), workspace, id).await?.ok_or_else(kernel_core::Error::not_found)
+        let issue = store::issue::find(tx.conn(), workspace, id).await?;
+        let mut issue = issue.ok_or_else(kernel_core::Error::not_found)?;
+        fill(tx, std::slice::from_mut(&mut issue.listed)).await?;
+        Ok(issue)
     }
 
     /// Changes an issue.
     ///
     /// # Errors
-    /// `not_found`, [`Error::AssigneeNotMember`].
+    /// `not_found`, [`Error::AssigneeNotMember`], [`Error::LabelUnknown`].
     pub async fn update_issue(
         &self,
         tx: &mut TenantTx,
         id: IssueId,
         edit: EditIssue,
     ) -> Result<Issue, kernel_core::Error> {
-        let (workspace, now) = (tx.workspace_id(), tx.ctx().now());
-        let old = store::issue::lock(tx.conn(), workspace, id).await?;
-        let old = old.ok_or_else(kernel_core::Error::not_found)?;
+        let (workspace, now, me) = (tx.workspace_id(), tx.ctx().now(), tx.ctx().actor().user());
+        let old = self.lock_issue(tx, id).await?;
         let mut new = old.clone();
         new.body = edit.body.unwrap_or(new.body);
         new.listed.title = edit.title.unwrap_or(new.listed.title);
         new.listed.status = edit.status.unwrap_or(new.listed.status);
         new.listed.priority = edit.priority.unwrap_or(new.listed.priority);
         new.listed.assignee = edit.assignee.over(new.listed.assignee);
+        new.listed.labels = edit.labels.map_or(new.listed.labels, in_order);
         if new == old {
             return Ok(old);
         }
@@ -327,10 +356,14 @@ impl Tracker {
         }
         new.listed.updated_at = now;
         store::issue::update(tx.conn(), workspace, &new).await?;
+        self.relabel(tx, me, &old, &new.listed.labels).await?;
         let (from, to) = (old.listed.status, new.listed.status);
         if from != to {
-            let issue = new.subject(tx.ctx().actor().user());
-            publish(tx, &IssueMoved { issue, from, to }).await?;
+            publish(tx, &IssueMoved { issue: new.subject(me), from, to }).await?;
+        }
+        let (from, to) = (old.listed.assignee, new.listed.assignee);
+        if from != to {
+            publish(tx, &IssueAssigned { issue: new.subject(me), from, to }).await?;
         }
         Ok(new)
     }
@@ -341,13 +374,21 @@ impl Tracker {
     /// `not_found`.
     pub async fn delete_issue(&self, tx: &mut TenantTx, id: IssueId) -> Result<Issue, kernel_core::Error> {
         let workspace = tx.workspace_id();
-        let issue = store::issue::lock(tx.conn(), workspace, id).await?;
-        let issue = issue.ok_or_else(kernel_core::Error::not_found)?;
+        let issue = self.lock_issue(tx, id).await?;
         store::issue::delete(tx.conn(), workspace, id).await?;
         let entry = AuditEntry::new("tracker.issue.delete").target("issue", id);
         audit(tx, entry.detail("number", issue.listed.number)).await?;
         let subject = issue.subject(tx.ctx().actor().user());
         publish(tx, &IssueDeleted { issue: subject }).await?;
+        Ok(issue)
+    }
+
+    /// The issue, locked until the transaction ends.
+    async fn lock_issue(&self, tx: &mut TenantTx, id: IssueId) -> Result<Issue, kernel_core::Error> {
+        let workspace = tx.workspace_id();
+        let issue = store::issue::lock(tx.conn(), workspace, id).await?;
+        let mut issue = issue.ok_or_else(kernel_core::Error::not_found)?;
+        fill(tx, std::slice::from_mut(&mut issue.listed)).await?;
         Ok(issue)
     }
 
@@ -361,4 +402,29 @@ impl Tracker {
             _ => Ok(()),
         }
     }
+}
+
+/// Each label once.
+fn in_order(labels: Vec<LabelId>) -> Vec<LabelId> {
+    BTreeSet::from_iter(labels).into_iter().collect()
+}
+
+/// Adds what other tables know of the issues.
+async fn fill(tx: &mut TenantTx, issues: &mut [ListedIssue]) -> Result<(), kernel_core::Error> {
+    let workspace = tx.workspace_id();
+    let ids: Vec<_> = issues.iter().map(|issue| issue.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let counts: HashMap<_, _> =
+        store::comment::count(tx.conn(), workspace, &ids).await?.into_iter().collect();
+    let mut labels: HashMap<_, Vec<_>> = HashMap::new();
+    for (issue, label) in store::label::on_issues(tx.conn(), workspace, &ids).await? {
+        labels.entry(issue).or_default().push(label);
+    }
+    for issue in issues {
+        issue.comment_count = counts.get(&issue.id).copied().unwrap_or_default();
+        issue.labels = labels.remove(&issue.id).unwrap_or_default();
+    }
+    Ok(())
 }

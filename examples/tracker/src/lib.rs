@@ -4,12 +4,17 @@
 //! in memory.
 
 pub mod activity;
+pub mod comment;
 mod error;
 pub mod event;
 mod hook;
 mod http;
+pub mod import;
 pub mod issue;
 mod job;
+mod jump;
+pub mod label;
+mod log;
 mod page;
 pub mod permission;
 pub mod program;
@@ -21,4 +26,5 @@ mod tracker;
 
 pub use error::Error;
 pub use job::PurgeProject;
+pub use log::RequestLog;
 pub use tracker::{Settings, Tracker, app};

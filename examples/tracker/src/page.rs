@@ -1,10 +1,16 @@
 //! The pages: what a browser gets. They call the same functions as the API and add nothing to the rules.
 
 mod account;
+mod activity;
 mod asset;
+mod comment;
 mod form;
 mod frame;
+mod import;
 mod issue;
+mod jump;
+mod label;
+pub(crate) mod log;
 mod person;
 mod project;
 mod render;
@@ -25,6 +31,11 @@ pub(crate) fn routes(tracker: &Tracker) -> Vec<Route> {
     routes.extend(workspace::routes(tracker));
     routes.extend(project::routes(tracker));
     routes.extend(issue::routes(tracker));
+    routes.extend(import::routes(tracker));
+    routes.extend(comment::routes(tracker));
+    routes.extend(label::routes(tracker));
+    routes.extend(jump::routes(tracker));
+    routes.extend(log::routes(tracker));
     routes
 }
 

@@ -9,9 +9,15 @@ use kernel_jobs::{Runner, RunnerConfig};
 use sqlx::{Connection, PgConnection};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::log::RequestLog;
 use crate::tracker::{Settings, app};
+
+/// Which lines are kept for looking at one request: every statement to the database is one.
+const KEPT: &str = "info,sqlx::query=debug";
 
 /// The command line of both programs.
 #[derive(Debug, clap::Parser)]
@@ -113,8 +119,9 @@ impl Options {
             let network = proxy.trim().parse().map_err(|error| unreadable("TRUSTED_PROXIES", error))?;
             config.http.trusted_proxies.push(network);
         }
-        let settings = Settings { environment, ..Settings::default() };
-        let log = var("LOG").unwrap_or_else(|| "info".to_owned());
+        let log = (environment == Environment::Development).then(RequestLog::default);
+        let settings = Settings { environment, log, ..Settings::default() };
+        let lines = var("LOG").unwrap_or_else(|| "info".to_owned());
         let log_json = match var("LOG_FORMAT").as_deref() {
             None => environment == Environment::Production,
             Some("json") => true,
@@ -123,7 +130,7 @@ impl Options {
                 return Err(unreadable("LOG_FORMAT", format!("{other:?} is neither text nor json")));
             }
         };
-        Ok(Self { log, log_json, listen, db, migrate: var("MIGRATE_DATABASE_URL"), config, settings })
+        Ok(Self { log: lines, log_json, listen, db, migrate: var("MIGRATE_DATABASE_URL"), config, settings })
     }
 }
 
@@ -173,8 +180,11 @@ impl Options {
     /// [`StartError::Unreadable`] for a filter that is none.
     pub fn start_log(&self) -> Result<(), StartError> {
         let filter = EnvFilter::try_new(&self.log).map_err(|error| unreadable("LOG", error))?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        let started = if self.log_json { log.json().try_init() } else { log.with_target(false).try_init() };
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let log = if self.log_json { log.json().boxed() } else { log.with_target(false).boxed() };
+        // Whoever looks at one request wants more of it than all requests together should say.
+        let kept = self.settings.log.as_ref().map(|kept| kept.layer().with_filter(EnvFilter::new(KEPT)));
+        let started = tracing_subscriber::registry().with(log.with_filter(filter)).with(kept).try_init();
         started.map_err(|error| unreadable("LOG", error))
     }
 }

@@ -15,7 +15,9 @@ use kernel_core::{
 use kernel_jobs::{Runner, RunnerConfig};
 use kernel_tenancy::NewWorkspace;
 
+use crate::comment::CommentText;
 use crate::issue::{EditIssue, NewIssue, Priority, Status};
+use crate::label::{LabelId, NewLabel};
 use crate::project::NewProject;
 use crate::tracker::{Settings, Tracker};
 use content::{WORKSPACES, WorkspaceContent};
@@ -153,6 +155,11 @@ impl Hook<TenantTx, WorkspaceCreated> for Filling {
         let working =
             content.members().filter(|(_, role)| *role >= Role::Member).map(|(person, _)| people[person]);
         let working: Vec<_> = std::iter::once(created.owner).chain(working).collect();
+        let mut labels = Vec::new();
+        for (name, colour) in content::LABELS {
+            let new = NewLabel { name: (*name).to_owned(), colour: *colour };
+            labels.push(self.tracker.create_label(tx, new).await?.id);
+        }
         for project in content.projects {
             self.clock.advance(TimeDelta::hours(19));
             let new = NewProject {
@@ -168,6 +175,7 @@ impl Hook<TenantTx, WorkspaceCreated> for Filling {
                     body: content::body(index, project.name),
                     priority: PRIORITIES[(index * 5 + title.len()) % PRIORITIES.len()],
                     assignee: (index % 4 != 3).then(|| working[(index * 3 + 1) % working.len()]),
+                    labels: some_of(&labels, index, title.len()),
                 };
                 let author = working[index % working.len()];
                 let issue = self.tracker.open_issue(tx, Some(author), id, new).await?;
@@ -177,10 +185,22 @@ impl Hook<TenantTx, WorkspaceCreated> for Filling {
                     let edit = EditIssue { status: Some(status), ..EditIssue::default() };
                     self.tracker.update_issue(tx, issue.listed.id, edit).await?;
                 }
+                for (place, body) in content::said(index, title.len()).iter().enumerate() {
+                    self.clock.advance(TimeDelta::minutes(23));
+                    let author = working[(index + place + 1) % working.len()];
+                    let text = CommentText { body: (*body).to_owned() };
+                    self.tracker.say(tx, Some(author), issue.listed.id, text).await?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// None, one or two of the labels.
+fn some_of(labels: &[LabelId], index: usize, length: usize) -> Vec<LabelId> {
+    let picked = labels.iter().enumerate().filter(|(place, _)| (index * 2 + length + place * 3) % 5 == 0);
+    picked.map(|(_, label)| *label).collect()
 }
 
 const PRIORITIES: [Priority; 5] =

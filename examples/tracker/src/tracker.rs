@@ -6,11 +6,13 @@ use kernel_auth::Auth;
 use kernel_core::http::{Environment, ErrorPage};
 use kernel_core::seam::AllIncluded;
 use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Subscriber, Table};
+use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Table};
 use kernel_jobs::Jobs;
 use kernel_tenancy::Tenancy;
 
 use crate::hook::GettingStarted;
 use crate::job::{PurgeProject, purge_project};
+use crate::log::RequestLog;
 use crate::page::{Pages, Product};
 use crate::{activity, http, page, permission};
 
@@ -26,6 +28,8 @@ pub struct Settings {
     pub environment: Environment,
     /// How long sessions last, and how many passwords are hashed at once.
     pub auth: kernel_auth::Settings,
+    /// Where the lines of requests are kept for whoever develops; production keeps none.
+    pub log: Option<RequestLog>,
 }
 
 impl Default for Settings {
@@ -34,6 +38,7 @@ impl Default for Settings {
             name: "Tracker".to_owned(),
             environment: Environment::default(),
             auth: kernel_auth::Settings::default(),
+            log: None,
         }
     }
 }
@@ -44,6 +49,7 @@ pub struct Tracker {
     pub(crate) auth: Auth,
     pub(crate) tenancy: Tenancy,
     pub(crate) pages: Pages,
+    pub(crate) log: Option<RequestLog>,
 }
 
 /// The whole product: the kernel's pillars and the tracker's own.
@@ -59,9 +65,10 @@ impl Tracker {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let auth = Auth::new(settings.auth.clone());
-        let product = Product::new(&settings.name, settings.environment);
+        let log = page::log::kept(settings);
+        let product = Product::new(&settings.name, settings.environment, log.is_some());
         let pages = Pages::new(product, &[Jobs::new().into(), (&auth).into(), Tenancy.into()]);
-        Self { auth, tenancy: Tenancy, pages }
+        Self { auth, tenancy: Tenancy, pages, log }
     }
 
     /// Sets what follows from the product itself, and leaves what the host chooses.
@@ -101,16 +108,17 @@ impl From<Tracker> for Pillar {
                     .public(&["id", "project_id", "number", "status", "priority", "priority_rank"])
                     .public(&["assignee_id", "created_by", "created_at", "updated_at"])
                     .private(&["title", "body"]),
-                Table::tenant("tracker", "activity").public(&[
-                    "id",
-                    "project_id",
-                    "issue_id",
-                    "issue_number",
-                    "kind",
-                    "status",
-                    "user_id",
-                    "created_at",
-                ]),
+                Table::tenant("tracker", "comment")
+                    .public(&["id", "issue_id", "created_by", "created_at", "updated_at"])
+                    .private(&["body"]),
+                Table::tenant("tracker", "label")
+                    .public(&["id", "colour", "created_at", "updated_at"])
+                    .private(&["name"]),
+                Table::tenant("tracker", "issue_label").public(&["issue_id", "label_id"]),
+                Table::tenant("tracker", "activity")
+                    .public(&["id", "project_id", "issue_id", "issue_number", "kind", "status"])
+                    .public(&["assignee_id", "label_id", "comment_id", "issue_count", "user_id"])
+                    .public(&["created_at"]),
             ])
             .permissions(permission::ALL)
             .messages(TEXTS)
@@ -119,10 +127,6 @@ impl From<Tracker> for Pillar {
             .on_workspace_created(GettingStarted(tracker))
             .provides_entitlements(Arc::new(AllIncluded))
             .jobs([JobDef::new::<PurgeProject, _, _>((), purge_project)])
-            .subscribers([
-                Subscriber::new("tracker.activity.issue_created", (), activity::issue_created),
-                Subscriber::new("tracker.activity.issue_moved", (), activity::issue_moved),
-                Subscriber::new("tracker.activity.issue_deleted", (), activity::issue_deleted),
-            ])
+            .subscribers(activity::subscribers())
     }
 }

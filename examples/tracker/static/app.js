@@ -107,8 +107,12 @@ function follow(location, flash) {
   const target = new URL(location, window.location.href);
   if (target.origin !== window.location.origin) return false;
   if (flash) stored(() => sessionStorage.setItem(flashKey, flash));
-  if (target.href === window.location.href) window.location.reload();
-  else window.location.assign(target);
+  const isHere = target.pathname + target.search === window.location.pathname + window.location.search;
+  if (isHere) {
+    // Another place on this page, whose content has changed.
+    if (target.hash) history.replaceState(null, "", target);
+    window.location.reload();
+  } else window.location.assign(target);
   return true;
 }
 
@@ -165,7 +169,39 @@ function enhanceForm(form) {
   });
 }
 
+// Files: sent as they are, because a form without "multipart" cannot hold one. The answer is the page again.
+
+function enhanceUpload(form) {
+  const input = form.querySelector("[type=file]");
+  input.closest("[data-file-field]").hidden = false;
+  form.addEventListener("submit", async (event) => {
+    const [file] = input.files;
+    if (!file) return;
+    event.preventDefault();
+    const tooLarge = file.size > Number(input.dataset.maxBytes);
+    showFieldError(input, tooLarge ? input.dataset.tooLarge : "");
+    const button = form.querySelector("[type=submit]");
+    if (tooLarge || button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
+    await upload(form, file).catch(() => toast(toasts.dataset.network, true));
+    button.removeAttribute("aria-disabled");
+  });
+}
+
+async function upload(form, file) {
+  const token = form.elements.namedItem("_csrf").value;
+  const headers = { "Accept": "text/html", "Content-Type": "text/csv", "X-CSRF-Token": token };
+  const response = await fetch(form.action, { method: "POST", headers, body: file });
+  if (response.redirected) return follow(response.url);
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  const id = form.dataset.upload;
+  if (!fresh.getElementById(id)) return toast(fresh.querySelector(".lead")?.textContent || toasts.dataset.unexpected, true);
+  replacePart(id, fresh);
+  document.getElementById(id).focus();
+}
+
 function isChanged(field) {
+  if (field.type === "checkbox") return field.checked !== field.defaultChecked;
   if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
   return field.value !== field.defaultValue;
 }
@@ -295,6 +331,21 @@ function pressable(link, act) {
   link.addEventListener("keydown", (event) => { if (event.key === " ") { event.preventDefault(); act(); } });
 }
 
+// Theme: theme.js has applied what was chosen; here it can be chosen.
+
+const themeKey = "tracker.theme";
+
+function enhanceThemes(switcher) {
+  switcher.hidden = false;
+  const chosen = stored(() => localStorage.getItem(themeKey)) ?? "system";
+  for (const choice of switcher.querySelectorAll("input")) choice.checked = choice.value === chosen;
+  switcher.addEventListener("change", ({ target }) => {
+    stored(() => localStorage.setItem(themeKey, target.value));
+    if (target.value === "system") delete page.dataset.theme;
+    else page.dataset.theme = target.value;
+  });
+}
+
 // Shortcuts
 
 const shortcutsKey = "tracker.shortcuts";
@@ -310,6 +361,8 @@ const shortcuts = {
 };
 
 function press(event) {
+  const writing = event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.closest?.("textarea");
+  if (writing) return writing.form.requestSubmit();
   const isTyping = event.target.closest?.("input, textarea, select, [contenteditable], dialog");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (!shortcutsSwitch.checked) return;
@@ -334,7 +387,9 @@ each("form[data-enhance]", enhanceForm);
 each("[data-derive]", enhanceDerived);
 each("[data-reveal]", enhanceReveal);
 each("form[data-live]", enhanceFilter);
+each("form[data-upload]", enhanceUpload);
 each(".menu", enhanceMenu);
+each("[data-theme-switch]", enhanceThemes);
 each("[data-dialog]", enhanceDialogLink);
 each("[data-dialog-close]", enhanceDialogClose);
 each("[data-shortcuts]", (button) => {

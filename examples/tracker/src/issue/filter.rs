@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{IssueId, ListedIssue, Priority, Status};
+use crate::label::LabelId;
 use crate::text::blank_as_none;
 
 /// The order of a list when nobody asks for another.
@@ -29,6 +30,9 @@ pub struct IssueFilter {
     /// Those of this member; `me` for whoever asks.
     #[serde(default, deserialize_with = "blank_as_none")]
     pub assignee: Option<Assignee>,
+    /// Those with this label.
+    #[serde(default, deserialize_with = "blank_as_none")]
+    pub label: Option<LabelId>,
     /// Those with this text in their title, in capitals or not.
     #[serde(default, deserialize_with = "blank_as_none")]
     pub q: Option<SearchText>,

@@ -27,6 +27,9 @@ impl Assets {
         Self(vec![
             asset("app.css", "text/css; charset=utf-8", include_bytes!("../../static/app.css")),
             asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../../static/app.js")),
+            asset("palette.js", "text/javascript; charset=utf-8", include_bytes!("../../static/palette.js")),
+            asset("theme.js", "text/javascript; charset=utf-8", include_bytes!("../../static/theme.js")),
+            asset("issues.csv", "text/csv; charset=utf-8", include_bytes!("../../static/issues.csv")),
             asset("favicon.svg", "image/svg+xml", include_bytes!("../../static/favicon.svg")),
         ])
     }

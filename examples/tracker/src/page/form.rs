@@ -26,15 +26,29 @@ pub(crate) struct Refused {
 /// What is never shown again.
 const KEPT_SECRET: [&str; 2] = ["_csrf", "password"];
 
+/// What was sent by name. Where several values have one name, spaces part them; those are ids, which have none.
+fn kept(pairs: Vec<(String, String)>) -> BTreeMap<String, String> {
+    let mut sent = BTreeMap::<String, String>::new();
+    for (name, value) in pairs.into_iter().filter(|(name, _)| !KEPT_SECRET.contains(&name.as_str())) {
+        match sent.get_mut(&name) {
+            Some(before) => {
+                before.push(' ');
+                before.push_str(&value);
+            }
+            None => drop(sent.insert(name, value)),
+        }
+    }
+    sent
+}
+
 impl<T: Send + 'static> Input for Form<T>
 where
     Body<T>: Input,
 {
     fn read(from: &Incoming) -> Result<Self, Error> {
         let pairs: Vec<(String, String)> = serde_html_form::from_bytes(from.body()).unwrap_or_default();
-        let sent = pairs.into_iter().filter(|(name, _)| !KEPT_SECRET.contains(&name.as_str()));
         let input = Body::read(from).map(|Body(input)| input);
-        Ok(Self { asked: Asked::read(from)?, sent: sent.collect(), input })
+        Ok(Self { asked: Asked::read(from)?, sent: kept(pairs), input })
     }
 
     fn describe(shape: &mut InputShape<'_>) {

@@ -8,6 +8,7 @@ use kernel_core::seam::Person;
 use kernel_core::{Ctx, Error, Permission, TenantTx, Tx, WorkspaceStatus, people};
 use serde::{Serialize, Serializer};
 
+use super::log;
 use crate::permission;
 use crate::tracker::Tracker;
 
@@ -17,11 +18,14 @@ pub(crate) struct Product {
     pub(crate) name: String,
     #[serde(serialize_with = "environment")]
     pub(crate) environment: Environment,
+    /// Whether the log lines of requests can be looked at.
+    #[serde(skip)]
+    keeps_log: bool,
 }
 
 impl Product {
-    pub(crate) fn new(name: &str, environment: Environment) -> Self {
-        Self { name: name.to_owned(), environment }
+    pub(crate) fn new(name: &str, environment: Environment, keeps_log: bool) -> Self {
+        Self { name: name.to_owned(), environment, keeps_log }
     }
 }
 
@@ -60,6 +64,8 @@ pub(crate) struct Frame {
     user: Option<Viewer>,
     path: String,
     request_id: String,
+    /// Where the log lines of this request are.
+    log_url: Option<String>,
     #[serde(flatten)]
     place: Option<Place>,
 }
@@ -106,6 +112,7 @@ impl Frame {
             user: viewer.map(|person| Viewer { name: person.name, email: person.email }),
             path: asked.path.clone(),
             request_id: ctx.request_id().to_string(),
+            log_url: None,
             place: None,
         }
     }
@@ -117,6 +124,8 @@ impl Frame {
             user: None,
             path: view.path.to_owned(),
             request_id: view.request_id.to_string(),
+            log_url: log::url(view.path, &view.request_id.to_string())
+                .filter(|_| product.keeps_log && view.signed_in),
             place: None,
         }
     }

@@ -12,6 +12,8 @@ use crate::tracker::Tracker;
 pub(super) struct Names {
     known: HashMap<UserId, String>,
     gone: String,
+    /// What the system is called.
+    product: String,
 }
 
 impl Names {
@@ -24,11 +26,17 @@ impl Names {
         let ids: Vec<_> = ids.into_iter().collect();
         let people = people(tx, &ids).await?;
         let known = people.into_iter().map(|person| (person.id, person.name)).collect();
-        Ok(Self { known, gone: tracker.pages.text("person.gone") })
+        let product = tracker.pages.product().name.clone();
+        Ok(Self { known, gone: tracker.pages.text("person.gone"), product })
     }
 
     /// A person as the templates know one.
     pub(super) fn shown(&self, id: UserId) -> Value {
         context! { id => id.to_string(), name => self.known.get(&id).unwrap_or(&self.gone) }
+    }
+
+    /// Who did something: a person, or else the system.
+    pub(super) fn author(&self, id: Option<UserId>) -> Value {
+        id.map_or_else(|| context! { name => self.product.as_str() }, |id| self.shown(id))
     }
 }

@@ -11,8 +11,9 @@ use minijinja::{Value, context};
 use super::form::Form;
 use super::frame::Asked;
 use super::person::Names;
-use super::{base_of, next_url, time};
+use super::{base_of, label, next_url, time};
 use crate::issue::{Assignee, IssueFilter, ListedIssue, SearchText, sort_name};
+use crate::label::{Label, LabelId};
 use crate::permission::{ISSUE_READ, PROJECT_CREATE, PROJECT_READ};
 use crate::project::{NewProject, Project, ProjectId};
 use crate::tracker::Tracker;
@@ -90,29 +91,36 @@ async fn issues(
     let project = tracker.project(tx, id).await?;
     let Items { items, next_cursor, has_more } = tracker.issues(tx, id, &filter, &page).await?;
     let names = Names::of(&tracker, tx, items.iter().filter_map(|issue| issue.assignee)).await?;
-    let items: Vec<_> = items.into_iter().map(|issue| row(issue, &names, frame.base())).collect();
+    let labels = items.iter().flat_map(|issue| issue.labels.iter().copied()).collect();
+    let labels = tracker.labels_of(tx, labels).await?;
+    let items: Vec<_> = items.into_iter().map(|issue| row(issue, &names, &labels, frame.base())).collect();
     let filters = words(&filter);
     let next_url = next_url(&asked.path, &filters, next_cursor);
     let filters = Value::from(Serde(BTreeMap::from(filters)));
-    let content = context! { project => shown(&project, frame.base()), items, filters, sorts => SORTS, next_url, has_more };
+    let (project, labels) = (shown(&project, frame.base()), label::choice(&tracker, tx).await?);
+    let content = context! { project, items, filters, labels, sorts => SORTS, next_url, has_more };
     tracker.pages.html("issues.html", &frame, content)
 }
 
-fn row(issue: ListedIssue, names: &Names, base: &str) -> Value {
-    let ListedIssue { id, number, title, status, priority, assignee, created_at, .. } = issue;
+fn row(issue: ListedIssue, names: &Names, labels: &BTreeMap<LabelId, Label>, base: &str) -> Value {
+    let own = issue.labels.iter().filter_map(|id| labels.get(id));
+    let own: Vec<_> = own.map(label::shown).collect();
+    let ListedIssue { id, number, title, status, priority, assignee, comment_count, created_at, .. } = issue;
     context! {
         number,
         title,
         status => status.name(),
         priority => priority.name(),
         assignee => assignee.map(|user| names.shown(user)),
+        labels => own,
+        comment_count,
         created_at => time(created_at),
         url => format!("{base}/issues/{id}"),
     }
 }
 
 /// The filter as the parameters of an address; what is not set is empty.
-fn words(filter: &IssueFilter) -> [(&'static str, String); 5] {
+fn words(filter: &IssueFilter) -> [(&'static str, String); 6] {
     let assignee = filter.assignee.map(|assignee| match assignee {
         Assignee::Me => "me".to_owned(),
         Assignee::User(user) => user.to_string(),
@@ -121,6 +129,7 @@ fn words(filter: &IssueFilter) -> [(&'static str, String); 5] {
         ("status", filter.status.map(|status| status.name().to_owned()).unwrap_or_default()),
         ("priority", filter.priority.map(|priority| priority.name().to_owned()).unwrap_or_default()),
         ("assignee", assignee.unwrap_or_default()),
+        ("label", filter.label.map(|label| label.to_string()).unwrap_or_default()),
         ("q", filter.q.as_ref().map(SearchText::as_str).unwrap_or_default().to_owned()),
         ("sort", filter.sort.map(sort_name).unwrap_or_default()),
     ]

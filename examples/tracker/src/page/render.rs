@@ -37,16 +37,22 @@ macro_rules! templates {
 }
 
 const TEMPLATES: &[(&str, &str)] = &templates![
+    "_comments.html",
+    "_history.html",
     "_macros.html",
     "error.html",
+    "import.html",
     "issue.html",
     "issue_new.html",
     "issues.html",
+    "jump.html",
+    "labels.html",
     "layout.html",
     "log_in.html",
     "members.html",
     "project_new.html",
     "projects.html",
+    "request.html",
     "sign_up.html",
     "welcome.html",
     "workspace_layout.html",

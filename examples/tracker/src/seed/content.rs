@@ -2,6 +2,8 @@
 
 use kernel_core::Role;
 
+use crate::label::Colour;
+
 /// Everybody's password. It protects nothing: seeds are refused in production.
 pub const PASSWORD: &str = "tracker for everyone";
 
@@ -78,6 +80,31 @@ pub(super) fn body(index: usize, project: &str) -> String {
         _ => "Ask whoever reported it what they expected to see.".to_owned(),
     }
 }
+
+/// What people say about an issue: nothing, or something, or a whole conversation.
+pub(super) fn said(index: usize, length: usize) -> &'static [&'static str] {
+    const SAYINGS: [&[&str]; 5] = [
+        &[],
+        &["I saw this on Tuesday as well."],
+        &[],
+        &[
+            "How often does it happen?",
+            "About once a day, always in the morning.",
+            "Then I know where to look.",
+        ],
+        &["The test for it is written; it fails as it should."],
+    ];
+    SAYINGS[(index * 3 + length) % SAYINGS.len()]
+}
+
+/// The labels of every workspace.
+pub(super) const LABELS: &[(&str, Colour)] = &[
+    ("bug", Colour::Red),
+    ("customer", Colour::Orange),
+    ("documentation", Colour::Blue),
+    ("idea", Colour::Purple),
+    ("small", Colour::Teal),
+];
 
 const EVERYBODY_ELSE: &[usize] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
 

@@ -4,6 +4,7 @@ use kernel_core::event::EventId;
 use sqlx::PgConnection;
 
 use crate::activity::Activity;
+use crate::issue::IssueId;
 use crate::project::ProjectId;
 
 /// Writes an entry, unless it is there already or the project has been deleted meanwhile.
@@ -16,8 +17,9 @@ pub(crate) async fn insert(
     sqlx::query(
         r"
         INSERT INTO tracker.activity
-            (workspace_id, id, project_id, issue_id, issue_number, kind, status, user_id, created_at)
-        SELECT $1, $2, p.id, $4, $5, $6, $7, $8, $9
+            (workspace_id, id, project_id, issue_id, issue_number, kind, status, assignee_id, label_id, comment_id,
+            issue_count, user_id, created_at)
+        SELECT $1, $2, p.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
         FROM tracker.project AS p
         WHERE p.workspace_id = $1 AND p.id = $3 AND p.deleted_at IS NULL
         ON CONFLICT (workspace_id, id) DO NOTHING
@@ -30,6 +32,10 @@ pub(crate) async fn insert(
     .bind(entry.issue_number)
     .bind(&entry.kind)
     .bind(&entry.status)
+    .bind(entry.assignee_id)
+    .bind(entry.label_id)
+    .bind(entry.comment_id)
+    .bind(entry.issue_count)
     .bind(entry.user_id)
     .bind(entry.created_at)
     .execute(conn)
@@ -46,7 +52,8 @@ pub(crate) async fn list(
 ) -> Result<Vec<Activity>, sqlx::Error> {
     sqlx::query_as(
         r"
-        SELECT id, issue_id, issue_number, kind, status, user_id, created_at
+        SELECT id, issue_id, issue_number, kind, status, assignee_id, label_id, comment_id, issue_count, user_id,
+            created_at
         FROM tracker.activity
         WHERE workspace_id = $1
             AND project_id = $2
@@ -57,6 +64,34 @@ pub(crate) async fn list(
     )
     .bind(workspace)
     .bind(project)
+    .bind(after.map(|(at, _)| at))
+    .bind(after.map(|(_, id)| id))
+    .bind(limit)
+    .fetch_all(conn)
+    .await
+}
+
+pub(crate) async fn list_of_issue(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    issue: IssueId,
+    after: Option<(DateTime<Utc>, EventId)>,
+    limit: i64,
+) -> Result<Vec<Activity>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT id, issue_id, issue_number, kind, status, assignee_id, label_id, comment_id, issue_count, user_id,
+            created_at
+        FROM tracker.activity
+        WHERE workspace_id = $1
+            AND issue_id = $2
+            AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4))
+        ORDER BY created_at DESC, id DESC
+        LIMIT $5
+        ",
+    )
+    .bind(workspace)
+    .bind(issue)
     .bind(after.map(|(at, _)| at))
     .bind(after.map(|(_, id)| id))
     .bind(limit)

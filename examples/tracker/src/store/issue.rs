@@ -3,6 +3,8 @@ use kernel_core::{UserId, WorkspaceId};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use crate::issue::{Issue, IssueId, IssueOrder, ListedIssue, Position, Priority, Status};
+use crate::jump::IssueFound;
+use crate::label::LabelId;
 use crate::project::ProjectId;
 
 pub(crate) async fn insert(
@@ -34,6 +36,42 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Inserts many in one statement.
+pub(crate) async fn insert_all(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    issues: &[Issue],
+) -> Result<(), sqlx::Error> {
+    let column = |value: fn(&Issue) -> &str| issues.iter().map(value).collect::<Vec<_>>();
+    sqlx::query(
+        r"
+        INSERT INTO tracker.issue
+            (workspace_id, id, project_id, number, title, body, status, priority, assignee_id, created_by, created_at,
+            updated_at)
+        SELECT $1, n.id, n.project_id, n.number, n.title, n.body, n.status, n.priority, n.assignee_id, n.created_by,
+            n.created_at, n.created_at
+        FROM unnest(
+            $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[],
+            $10::uuid[], $11::timestamptz[]
+        ) AS n (id, project_id, number, title, body, status, priority, assignee_id, created_by, created_at)
+        ",
+    )
+    .bind(workspace)
+    .bind(issues.iter().map(|issue| issue.listed.id).collect::<Vec<_>>())
+    .bind(issues.iter().map(|issue| issue.listed.project_id).collect::<Vec<_>>())
+    .bind(issues.iter().map(|issue| issue.listed.number).collect::<Vec<_>>())
+    .bind(column(|issue| &issue.listed.title))
+    .bind(column(|issue| &issue.body))
+    .bind(column(|issue| issue.listed.status.name()))
+    .bind(column(|issue| issue.listed.priority.name()))
+    .bind(issues.iter().map(|issue| issue.listed.assignee).collect::<Vec<_>>())
+    .bind(issues.iter().map(|issue| issue.listed.created_by).collect::<Vec<_>>())
+    .bind(issues.iter().map(|issue| issue.listed.created_at).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Which rows a list asks for.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
@@ -41,6 +79,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) status: Option<Status>,
     pub(crate) priority: Option<Priority>,
     pub(crate) assignee: Option<UserId>,
+    pub(crate) label: Option<LabelId>,
     pub(crate) text: Option<&'a str>,
     pub(crate) order: Sort<IssueOrder>,
     pub(crate) after: Option<Position>,
@@ -65,6 +104,10 @@ pub(crate) async fn list(
     }
     if let Some(assignee) = wanted.assignee {
         query.push(" AND assignee_id = ").push_bind(assignee);
+    }
+    if let Some(label) = wanted.label {
+        query.push(" AND id IN (SELECT issue_id FROM tracker.issue_label WHERE workspace_id = ");
+        query.push_bind(workspace).push(" AND label_id = ").push_bind(label).push(")");
     }
     if let Some(text) = wanted.text {
         query.push(" AND strpos(lower(title), lower(").push_bind(text.to_owned()).push(")) > 0");
@@ -91,6 +134,33 @@ pub(crate) async fn list(
     }
     query.push(format_args!(" ORDER BY {column} {direction}, id {direction} LIMIT ")).push_bind(wanted.limit);
     query.build_query_as().fetch_all(conn).await
+}
+
+/// Issues of any project with this text in their title, or with this number; all of them without a text. Those that
+/// were changed last come first.
+pub(crate) async fn find_by_text(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    text: &str,
+    limit: i64,
+) -> Result<Vec<IssueFound>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT i.id, p.key, i.number, i.title, i.status
+        FROM tracker.issue AS i
+        JOIN tracker.project AS p ON p.workspace_id = i.workspace_id AND p.id = i.project_id
+        WHERE i.workspace_id = $1
+            AND p.deleted_at IS NULL
+            AND ($2 = '' OR strpos(lower(i.title), lower($2)) > 0 OR p.key || '-' || i.number = upper($2))
+        ORDER BY i.updated_at DESC, i.id DESC
+        LIMIT $3
+        ",
+    )
+    .bind(workspace)
+    .bind(text)
+    .bind(limit)
+    .fetch_all(conn)
+    .await
 }
 
 pub(crate) async fn find(

@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use kernel_core::WorkspaceId;
 use sqlx::PgConnection;
 
+use crate::jump::ProjectFound;
 use crate::project::{Project, ProjectId};
 
 pub(crate) async fn insert(
@@ -53,6 +54,31 @@ pub(crate) async fn list(
     .bind(workspace)
     .bind(after.map(|(at, _)| at))
     .bind(after.map(|(_, id)| id))
+    .bind(limit)
+    .fetch_all(conn)
+    .await
+}
+
+/// Projects with this text in their name, or with this key; all of them without a text.
+pub(crate) async fn find_by_text(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    text: &str,
+    limit: i64,
+) -> Result<Vec<ProjectFound>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT id, key, name
+        FROM tracker.project
+        WHERE workspace_id = $1
+            AND deleted_at IS NULL
+            AND ($2 = '' OR strpos(lower(name), lower($2)) > 0 OR key = upper($2))
+        ORDER BY created_at, id
+        LIMIT $3
+        ",
+    )
+    .bind(workspace)
+    .bind(text)
     .bind(limit)
     .fetch_all(conn)
     .await
@@ -128,23 +154,25 @@ pub(crate) async fn mark_deleted(
     Ok(done.rows_affected() == 1)
 }
 
-/// The next number for an issue. It locks the project, so numbers have no gaps that are not deletions, and a project
-/// that is being deleted gets no more issues.
-pub(crate) async fn take_number(
+/// The next numbers for so many issues; the last of them. It locks the project, so numbers have no gaps that are not
+/// deletions, and a project that is being deleted gets no more issues.
+pub(crate) async fn take_numbers(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     id: ProjectId,
+    count: i64,
 ) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar(
         r"
         UPDATE tracker.project
-        SET last_issue_number = last_issue_number + 1
+        SET last_issue_number = last_issue_number + $3
         WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL
         RETURNING last_issue_number
         ",
     )
     .bind(workspace)
     .bind(id)
+    .bind(count)
     .fetch_optional(conn)
     .await
 }

@@ -3,12 +3,19 @@
 
 mod api;
 mod browser;
+mod comment;
+mod import;
+mod jump;
+mod label;
+mod log;
 mod page;
 mod seed;
 
 use http::Method;
 use kernel_core::http::Quota;
 use kernel_core::testkit::{Answer, Client, TestKernel, config};
+use kernel_core::{Role, TenantTx};
+use kernel_jobs::{Runner, RunnerConfig};
 use serde_json::{Value, json};
 use tracker::{Settings, Tracker};
 
@@ -68,4 +75,21 @@ pub(crate) async fn patch(client: &mut Client, path: &str, body: &Value) -> Answ
 
 pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_else(|| panic!("no text {field} in {value}"))
+}
+
+/// Makes somebody who has signed up a member of a workspace.
+pub(crate) async fn join(kernel: &TestKernel, workspace: &Value, client: &mut Client, role: Role) {
+    let user = expect(200, client.get("/api/v1/me").await)["user"]["id"].as_str().unwrap().parse().unwrap();
+    let workspace = kernel.workspace(text(workspace, "id").parse().unwrap());
+    let ctx = kernel.app.system("test");
+    let joined = kernel.app.db().tenant(&ctx, &workspace, async |tx: &mut TenantTx| {
+        kernel_tenancy::Tenancy.join(tx, user, role).await
+    });
+    joined.await.unwrap();
+}
+
+/// Lets events and jobs run their course.
+pub(crate) async fn drain(kernel: &TestKernel) {
+    let drained = Runner::new(&kernel.app, RunnerConfig::default()).unwrap().drain().await.unwrap();
+    assert_eq!(drained.failed, 0);
 }

@@ -17,6 +17,9 @@ const EVERYTHING: &str = "
         UNION ALL SELECT 'membership ' || to_jsonb(t)::text FROM kernel_tenancy.membership AS t
         UNION ALL SELECT 'project ' || to_jsonb(t)::text FROM tracker.project AS t
         UNION ALL SELECT 'issue ' || to_jsonb(t)::text FROM tracker.issue AS t
+        UNION ALL SELECT 'comment ' || to_jsonb(t)::text FROM tracker.comment AS t
+        UNION ALL SELECT 'label ' || to_jsonb(t)::text FROM tracker.label AS t
+        UNION ALL SELECT 'labelled ' || to_jsonb(t)::text FROM tracker.issue_label AS t
         UNION ALL SELECT 'activity ' || to_jsonb(t)::text FROM tracker.activity AS t
         UNION ALL SELECT 'audit ' || to_jsonb(t)::text FROM kernel_core.audit_log AS t
     ) AS everything ORDER BY row";
@@ -42,6 +45,13 @@ async fn seeding_twice_leaves_what_seeding_once_does() {
     let count = |noun: &str| first.iter().filter(|row| row.starts_with(noun)).count();
     assert_eq!((count("user "), count("workspace "), count("issue ")), (20, 6, 100));
     assert!(count("activity ") >= 100);
+    assert_eq!(count("label "), 6 * 5);
+    assert!(
+        count("comment ") >= 50 && count("labelled ") >= 50,
+        "{} {}",
+        count("comment "),
+        count("labelled ")
+    );
     let roles: Vec<String> =
         sqlx::query_scalar("SELECT DISTINCT role FROM kernel_tenancy.membership ORDER BY role")
             .fetch_all(&mut admin)
