@@ -93,6 +93,13 @@ async function submit(page, selector, toast) {
   figures.steps += 1;
 }
 
+// The browser closes a dialog some time after the key.
+async function escape(page) {
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('dialog[open]'));
+  figures.steps += 1;
+}
+
 // Reloads until the worker has written what the page must tell.
 async function told(page, text) {
   for (let tries = 0; tries < 40; tries += 1) {
@@ -227,11 +234,11 @@ await ada.waitForSelector('#palette [role=option]');
 await ada.keyboard.type('zzzz');
 await ada.waitForFunction(() => document.querySelector('#palette [role=status]').textContent !== '');
 await look(ada, 'palette-nothing');
-await ada.keyboard.press('Escape');
+await escape(ada);
 await ada.keyboard.press('?');
 await ada.waitForSelector('#shortcuts[open]');
 await look(ada, 'shortcuts');
-await ada.keyboard.press('Escape');
+await escape(ada);
 await ada.goto(`${base}/w/${slug}/jump?q=laces`);
 await look(ada, 'jump');
 

@@ -134,24 +134,23 @@ impl Tracker {
         if named.is_empty() {
             return Ok(people);
         }
-        if let Some(me) = tx.ctx().actor().user() {
-            people.insert("me".to_owned(), me);
-        }
-        let mut ambiguous = BTreeSet::new();
+        let mut names = HashMap::<String, Option<UserId>>::new();
         for member in self.tenancy.first_members(tx, MEMBERS_MAX).await? {
             let address = member.email.map(|email| email.to_lowercase());
-            for text in [Some(member.user_id.to_string()), address].into_iter().flatten() {
-                people.insert(text, member.user_id);
-            }
-            let name = member.name.map(|name| name.to_lowercase());
-            if let Some(name) = name.filter(|name| named.contains(name)) {
-                if people.insert(name.clone(), member.user_id).is_some() {
-                    ambiguous.insert(name);
-                }
+            let certain = [Some(member.user_id.to_string()), address];
+            people.extend(certain.into_iter().flatten().map(|text| (text, member.user_id)));
+            // Two people of one name: neither is meant for certain. Nor is who is named like an address.
+            if let Some(name) = member.name.filter(|name| !name.contains('@')) {
+                let one = names.entry(name.to_lowercase()).and_modify(|one| *one = None);
+                one.or_insert(Some(member.user_id));
             }
         }
-        // Two people of one name: neither is meant for certain.
-        people.retain(|text, _| !ambiguous.contains(text));
+        for (name, one) in names {
+            if let Some(user) = one {
+                people.entry(name).or_insert(user);
+            }
+        }
+        people.extend(tx.ctx().actor().user().map(|me| ("me".to_owned(), me)));
         let ids = named.into_iter().filter(|text| !people.contains_key(text));
         let ids: Vec<UserId> = ids.filter_map(|text| text.parse().ok()).take(IDS_MAX).collect();
         for id in ids {

@@ -131,22 +131,23 @@ impl Line<'_> {
             problems.add(self.number, None, "tracker.field.wrong_count");
             return None;
         }
+        let title = self.text("title", problems).unwrap_or_default();
+        let blank = title.trim().is_empty();
+        if blank {
+            problems.add(self.number, Some("title"), "field.required");
+        }
         let new = NewIssue {
-            title: self.text("title", problems).unwrap_or_default().to_owned(),
+            title: title.to_owned(),
             body: self.text("body", problems).unwrap_or_default().to_owned(),
             priority: self.choice("priority", "tracker.field.no_priority", problems),
             assignee: self.member(people, problems),
             labels: Vec::new(),
         };
         let status = self.choice("status", "tracker.field.no_status", problems);
-        if problems.count() == before && new.title.trim().is_empty() {
-            problems.add(self.number, Some("title"), "field.required");
-        }
-        if problems.count() == before
-            && let Err(report) = new.validate()
-        {
-            for (path, error) in report.iter() {
-                problems.add(self.number, Some(&path.to_string()), error.message());
+        if let Err(report) = new.validate() {
+            let broken = report.iter().map(|(path, error)| (path.to_string(), error));
+            for (column, error) in broken.filter(|(column, _)| !(blank && column == "title")) {
+                problems.add(self.number, Some(&column), error.message());
             }
         }
         let NewIssue { title, body, priority, assignee, .. } = new;
