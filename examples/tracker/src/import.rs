@@ -134,18 +134,18 @@ impl Tracker {
         if named.is_empty() {
             return Ok(people);
         }
-        let mut names = HashMap::<String, Option<UserId>>::new();
+        let mut by_name = HashMap::<String, Option<UserId>>::new();
         for member in self.tenancy.first_members(tx, MEMBERS_MAX).await? {
             let address = member.email.map(|email| email.to_lowercase());
             let certain = [Some(member.user_id.to_string()), address];
             people.extend(certain.into_iter().flatten().map(|text| (text, member.user_id)));
             // Two people of one name: neither is meant for certain. Nor is who is named like an address.
             if let Some(name) = member.name.filter(|name| !name.contains('@')) {
-                let one = names.entry(name.to_lowercase()).and_modify(|one| *one = None);
+                let one = by_name.entry(name.to_lowercase()).and_modify(|one| *one = None);
                 one.or_insert(Some(member.user_id));
             }
         }
-        for (name, one) in names {
+        for (name, one) in by_name {
             if let Some(user) = one {
                 people.entry(name).or_insert(user);
             }

@@ -42,6 +42,7 @@ struct Subject {
 
 impl RequestLog {
     /// The layer that fills it.
+    #[must_use]
     pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
         Keeping(self.clone())
     }

@@ -199,7 +199,8 @@ impl Hook<TenantTx, WorkspaceCreated> for Filling {
 
 /// None, one or two of the labels.
 fn some_of(labels: &[LabelId], index: usize, length: usize) -> Vec<LabelId> {
-    let picked = labels.iter().enumerate().filter(|(place, _)| (index * 2 + length + place * 3) % 5 == 0);
+    let picked =
+        labels.iter().enumerate().filter(|(place, _)| (index * 2 + length + place * 3).is_multiple_of(5));
     picked.map(|(_, label)| *label).collect()
 }
 

@@ -163,6 +163,7 @@ async function submit(event) {
 function enhanceForm(form) {
   form.noValidate = true;
   form.addEventListener("submit", submit);
+  form.addEventListener("suggested", ({ target }) => { if (target.validity.valid) showFieldError(target, ""); });
   form.addEventListener("input", (event) => {
     if (event.target.validity.valid) showFieldError(event.target, "");
     form.classList.toggle("is-changed", fieldsOf(form).some(isChanged));
@@ -204,41 +205,6 @@ function isChanged(field) {
   if (field.type === "checkbox") return field.checked !== field.defaultChecked;
   if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
   return field.value !== field.defaultValue;
-}
-
-// Suggested values: a slug or a key made from a name, until the reader writes their own.
-
-const derivations = {
-  slug: (name) => plain(name).toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 40).replace(/^-+|-+$/g, ""),
-  key(name) {
-    const words = plain(name).toUpperCase().replace(/[^A-Z ]/g, "").split(" ").filter(Boolean);
-    return words.length > 1 ? words.map((word) => word[0]).join("").slice(0, 6) : (words[0] ?? "").slice(0, 3);
-  },
-};
-
-function plain(text) {
-  return text.normalize("NFKD").replace(/\p{M}/gu, "");
-}
-
-function enhanceDerived(field) {
-  const source = field.form.elements.namedItem(field.dataset.deriveFrom);
-  const preview = document.querySelector(`[data-preview="${field.id}"]`);
-  const show = () => { if (preview) preview.value = `/w/${field.value || preview.dataset.placeholder}`; };
-  let isOwn = field.value !== "";
-  field.addEventListener("input", () => {
-    const { selectionStart, selectionEnd } = field;
-    field.value = field.dataset.derive === "key" ? field.value.toUpperCase() : field.value.toLowerCase();
-    field.setSelectionRange(selectionStart, selectionEnd);
-    isOwn = field.value !== "";
-    show();
-  });
-  source.addEventListener("input", () => {
-    if (isOwn) return;
-    field.value = derivations[field.dataset.derive](source.value);
-    if (field.validity.valid) showFieldError(field, "");
-    show();
-  });
-  show();
 }
 
 function enhanceReveal(button) {
@@ -384,7 +350,6 @@ const each = (selector, enhance) => document.querySelectorAll(selector).forEach(
 
 formatTimes(document);
 each("form[data-enhance]", enhanceForm);
-each("[data-derive]", enhanceDerived);
 each("[data-reveal]", enhanceReveal);
 each("form[data-live]", enhanceFilter);
 each("form[data-upload]", enhanceUpload);

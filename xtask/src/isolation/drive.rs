@@ -55,6 +55,8 @@ pub(super) struct Drive<'w> {
 pub(super) enum Filling {
     /// All fields, with new values.
     Full,
+    /// The same, but of things that a tenant makes itself the latest.
+    Latest,
     /// Only those that must be there.
     Least,
     /// All fields, with values that were accepted before under the same name.
@@ -208,7 +210,10 @@ impl<'w> Drive<'w> {
 
     fn leaf(&self, leaf: &Leaf, filling: Filling, context: &Together, number: u64) -> Option<Value> {
         if let Form::Id(prefix) = &leaf.form {
-            let id = context.get(prefix).or_else(|| self.pool.ids(prefix).first())?;
+            let made_here = |creator: &usize| self.operations[*creator].in_workspace();
+            let latest = filling == Filling::Latest && self.creators.get(prefix).is_some_and(made_here);
+            let ids = self.pool.ids(prefix);
+            let id = context.get(prefix).or(if latest { ids.last() } else { ids.first() })?;
             return Some(json!(id));
         }
         let known = self.pool.values(&leaf.name).last();

@@ -23,10 +23,12 @@ impl Drive<'_> {
     pub(super) async fn own_cases(&mut self) -> Result<Vec<String>> {
         let mut open: Vec<usize> = (0..self.operations.len()).collect();
         open.sort_by_key(|index| rank(&self.operations[*index]));
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let mut still_open = Vec::new();
             for index in &open {
-                if !self.try_own(*index).await? {
+                // What deletes waits until it is known what makes things anew: others need those that are there.
+                let waits = round == 0 && self.operations[*index].method == Method::DELETE;
+                if waits || !self.try_own(*index).await? {
                     still_open.push(*index);
                 }
             }
@@ -89,10 +91,11 @@ impl Drive<'_> {
         let sacrifice = self.sacrifice(index).await?;
         let mut contexts = self.contexts(&operation.input.path, !operation.is_safe());
         contexts.splice(0..0, sacrifice);
-        // The oldest things and the newest: some belong to the one, some to the other.
-        if contexts.len() > CONTEXTS {
+        // What only shows is tried with the oldest things and the newest: lists may have their items in either.
+        if operation.is_safe() && contexts.len() > CONTEXTS {
             contexts.drain(CONTEXTS / 2..contexts.len() - CONTEXTS / 2);
         }
+        contexts.truncate(CONTEXTS);
         let fillings: &[Filling] = match &operation.input.body {
             Some(leaves) if !leaves.is_empty() => &[Filling::Full, Filling::Least, Filling::Known],
             _ => &[Filling::Full],
@@ -234,15 +237,21 @@ impl Drive<'_> {
         let Some(base) = self.bases.get(&operation.name).map(|base| base.draft.clone()) else {
             return Ok(None);
         };
-        let parents = self.contexts(&operation.input.path, false).into_iter().next().unwrap_or_default();
-        let Some(draft) = self.draft(operation, &base.asker, &parents, Filling::Full) else {
-            return Ok(None);
-        };
-        let draft = Draft { as_script: base.as_script, ..draft };
+        let mut parents = self.contexts(&operation.input.path, false);
+        let oldest = parents.first().cloned().unwrap_or_default();
+        let latest = parents.pop().unwrap_or_default();
         let before = self.pool.ids(prefix).len();
-        let answer = self.send(creator, &draft, Position::Whole, Kind::Own).await?;
-        if answer.is_success() {
-            self.learn(creator, &draft, &answer);
+        // What the oldest ids name may be gone by now.
+        for (filling, parents) in [(Filling::Full, oldest), (Filling::Latest, latest)] {
+            let Some(draft) = self.draft(operation, &base.asker, &parents, filling) else {
+                return Ok(None);
+            };
+            let draft = Draft { as_script: base.as_script, ..draft };
+            let answer = self.send(creator, &draft, Position::Whole, Kind::Own).await?;
+            if answer.is_success() {
+                self.learn(creator, &draft, &answer);
+                break;
+            }
         }
         let made = self.pool.ids(prefix).get(before).cloned();
         Ok(made.map(|id| {

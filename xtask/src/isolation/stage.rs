@@ -88,6 +88,9 @@ impl Stage {
         drive.settle(&insider, Role::Member).await?;
         let open = drive.own_cases().await?;
         let mut gaps = drive.vary(&mirror.strangers).await?;
+        // Every table must have rows again, also where the last ones have been deleted with what they belong to.
+        drive.make_more().await?;
+        drive.make_more().await?;
         gaps.extend(reference::probe(&mut drive, &place, &others_place).await?);
         drive.drain().await?;
         drive.keep_moment().await?;

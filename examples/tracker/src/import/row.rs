@@ -109,13 +109,11 @@ impl Line<'_> {
 
     /// The text of a column; nothing when it is not there or empty.
     fn text(&self, column: &str, problems: &mut Problems) -> Option<&str> {
-        match std::str::from_utf8(self.field(column)?) {
-            Ok(text) => Some(text).filter(|text| !text.is_empty()),
-            Err(_) => {
-                problems.add(self.number, Some(column), "tracker.field.not_utf8");
-                None
-            }
+        let text = std::str::from_utf8(self.field(column)?);
+        if text.is_err() {
+            problems.add(self.number, Some(column), "tracker.field.not_utf8");
         }
+        text.ok().filter(|text| !text.is_empty())
     }
 
     /// Whom it names, if it can be read.

@@ -26,8 +26,10 @@ impl Assets {
     pub(crate) fn new() -> Self {
         Self(vec![
             asset("app.css", "text/css; charset=utf-8", include_bytes!("../../static/app.css")),
+            asset("tokens.css", "text/css; charset=utf-8", include_bytes!("../../static/tokens.css")),
             asset("app.js", "text/javascript; charset=utf-8", include_bytes!("../../static/app.js")),
             asset("palette.js", "text/javascript; charset=utf-8", include_bytes!("../../static/palette.js")),
+            asset("suggest.js", "text/javascript; charset=utf-8", include_bytes!("../../static/suggest.js")),
             asset("theme.js", "text/javascript; charset=utf-8", include_bytes!("../../static/theme.js")),
             asset("issues.csv", "text/csv; charset=utf-8", include_bytes!("../../static/issues.csv")),
             asset("favicon.svg", "image/svg+xml", include_bytes!("../../static/favicon.svg")),

@@ -147,9 +147,9 @@ pub(crate) async fn find_by_text(
     sqlx::query_as(
         r"
         SELECT i.id, p.key, i.number, i.title, i.status
-        FROM tracker.issue AS i
-        JOIN tracker.project AS p ON p.workspace_id = i.workspace_id AND p.id = i.project_id
-        WHERE i.workspace_id = $1
+        FROM tracker.project AS p
+        JOIN tracker.issue AS i ON i.workspace_id = p.workspace_id AND i.project_id = p.id
+        WHERE p.workspace_id = $1
             AND p.deleted_at IS NULL
             AND ($2 = '' OR strpos(lower(i.title), lower($2)) > 0 OR p.key || '-' || i.number = upper($2))
         ORDER BY i.updated_at DESC, i.id DESC
