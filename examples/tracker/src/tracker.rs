@@ -5,7 +5,6 @@ use std::sync::Arc;
 use kernel_auth::Auth;
 use kernel_core::http::{Environment, ErrorPage};
 use kernel_core::seam::AllIncluded;
-use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Subscriber, Table};
 use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Table};
 use kernel_jobs::Jobs;
 use kernel_tenancy::Tenancy;
