@@ -59,6 +59,11 @@ async fn drop_oldest(retention: Retention, tx: &mut GlobalTx) -> Result<Pace, Er
         let why = format!("rows of {month} have no seal, so its partition stays");
         return Err(Error::new(ErrorKind::Conflict, "audit_unsealed").because(why));
     }
+    // Heads move under the sealer's turn only, or one of the two would put back what the other has moved. It is tried again
+    // when the sealer is done.
+    if store::begin(tx.conn()).await?.is_none() {
+        return Ok(Pace::Idle);
+    }
     let floors = store::floors(tx.conn(), cutoff, BATCH).await?;
     if floors.is_empty() {
         store::drop_partition(tx.conn(), month).await?;

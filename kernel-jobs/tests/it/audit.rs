@@ -319,6 +319,26 @@ async fn months_beyond_retention_go_and_the_rest_still_verifies() {
 }
 
 #[tokio::test]
+async fn retention_moves_no_head_while_the_sealer_is_at_work() {
+    let mut config = config();
+    config.clock = Clock::manual("2019-05-10T00:00:00Z".parse().unwrap());
+    let kernel = start(config).await;
+    let workspace = kernel.found_workspace().await;
+    runner(&kernel).tend().await.unwrap();
+    write(&kernel, &workspace, 1).await;
+    seal(&kernel).await;
+    kernel.clock.advance(TimeDelta::days(366 * 8));
+    let mut sealer = kernel.admin().await;
+    sealer.execute("BEGIN; SELECT FROM kernel_core.audit_total FOR UPDATE").await.unwrap();
+    assert_eq!(runner(&kernel).tend().await.unwrap().failed, 0);
+    assert_eq!(numbers(&kernel, &workspace).await, [1]);
+    sealer.execute("COMMIT").await.unwrap();
+    assert_eq!(runner(&kernel).tend().await.unwrap().failed, 0);
+    assert_eq!(numbers(&kernel, &workspace).await, Vec::<i64>::new());
+    assert_eq!(broken(&kernel).await, []);
+}
+
+#[tokio::test]
 async fn a_month_with_a_row_that_nobody_sealed_stays() {
     let mut config = config();
     config.clock = Clock::manual("2019-05-10T00:00:00Z".parse().unwrap());
