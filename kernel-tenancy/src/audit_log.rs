@@ -135,7 +135,6 @@ pub struct Target {
 #[non_exhaustive]
 pub struct AuditEvent {
     /// The event.
-    #[schemars(with = "String")]
     pub id: Id<AuditNoun>,
     /// When.
     pub at: DateTime<Utc>,
@@ -154,7 +153,6 @@ pub struct AuditEvent {
     /// From which browser, for those who may see that.
     pub user_agent: Option<String>,
     /// In which request.
-    #[schemars(with = "String")]
     pub request_id: RequestId,
 }
 

@@ -3,19 +3,21 @@
 //! verification on a database of one's own.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use kernel_core::audit::{AuditFault, Checkpoint, Report};
 use kernel_core::testkit::{self, TestKernel};
-use kernel_core::{Clock, Config, Entropy, Reason, WorkspaceId};
+use kernel_core::{Clock, Config, Entropy, Keyring, Reason, WorkspaceId};
 use kernel_jobs::Jobs;
 use sqlx::{Executor, PgConnection};
 
-use crate::isolation;
 use crate::outcome::{Outcome, Stopwatch};
 use crate::prove::Options;
+use crate::{cargo, isolation};
 
 mod attack;
 mod command;
@@ -44,6 +46,8 @@ const SILENT_ROUTE: &str = "silent-route";
 /// The faults that the proof can plant.
 pub const FAULTS: &[&str] = &[SKIP_LATE_ROWS, NO_CHAIN, UNSIGNED_CHECKPOINT, WRITABLE_LOG, SILENT_ROUTE];
 
+/// A key that protects nothing.
+const KEY: &str = "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=";
 /// After so long an audit row is sealed.
 const WINDOW: Duration = Duration::from_secs(5);
 /// How long the last sealer may take over what the killed ones have left.
@@ -79,6 +83,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
 fn config(fault: Option<&str>) -> Config {
     let mut config = testkit::config();
     (config.clock, config.entropy) = (Clock::system(), Entropy::system());
+    config.keyring = Keyring::new("audit", KEY).expect("the text is 32 bytes in base64");
     match fault {
         Some(NO_CHAIN) => testkit::audit::weaken(&mut config, AuditFault::Unchained),
         Some(UNSIGNED_CHECKPOINT) => testkit::audit::weaken(&mut config, AuditFault::Unsigned),
@@ -94,62 +99,92 @@ async fn sealing(options: &Options, clock: &mut Stopwatch) -> Result<Outcome> {
     if options.plants(SKIP_LATE_ROWS) {
         admin.execute(attack::SKIPPING).await?;
     }
-    let writers = Writers::start(&kernel, if options.short { 6 } else { 16 }).await;
-    let kills = if options.short { 5 } else { 60 };
-    let order = host::Order::of(&kernel, options.fault);
-    for _ in 0..kills {
-        let host = Host::start(&order).await?;
-        let [life] = Entropy::system().bytes();
-        tokio::time::sleep(Duration::from_millis(50 + u64::from(life) * 2)).await;
-        host.kill().await?;
-    }
-    let last = Host::start(&order).await?;
-    clock.done("sealers killed");
-    let kept = attack::keep(&mut admin).await?;
-    writers.hold_no_more();
-    // What waited for this sealer is no measure of the window.
-    quiesce(&mut admin, Duration::from_secs(1)).await?;
-    let lag = lag(&mut admin, Duration::from_secs(if options.short { 2 } else { 30 })).await?;
-    let (late, committed) = (writers.late(), writers.stop().await?);
-    let quiet = Instant::now();
-    let left = quiesce(&mut admin, Duration::ZERO).await?;
-    let (catch_up, sealed) = (quiet.elapsed(), sealed(&mut admin).await?);
-    last.kill().await?;
-    let (report, _) = verify(&kernel, &[]).await?;
-    clock.done("sealed and verified");
-
-    let found =
-        Attacks::new(&mut admin, &config, kept, committed.keys().copied().collect()).await?.run().await?;
+    let written = Written::under_kills(&kernel, &mut admin, options).await?;
+    let sealed = sealed(&mut admin).await?;
+    let (report, _) = verify(&kernel).await?;
+    clock.done("sealed under kills and verified");
+    let workspaces = written.committed.keys().copied().collect();
+    let found = Attacks::new(&mut admin, &config, workspaces).await?.run().await?;
     clock.done("attacked");
     if options.plants(WRITABLE_LOG) {
         // Not before: no app starts on such a database.
         kernel.admin().await.execute(rights::WRITABLE).await?;
     }
     let (tried, allowed) = rights::tried(&kernel).await?;
-    let missed: Vec<_> =
-        committed.iter().filter(|(workspace, rows)| sealed.get(workspace) != Some(rows)).collect();
-    let rows: i64 = committed.values().sum();
-    Ok(Outcome::new()
-        .value("workspaces", committed.len())
-        .value("rows", rows)
-        .value("kills", kills)
-        .value("late", late)
-        .value("lag_ms", lag.as_millis())
-        .value("catch_up_ms", catch_up.as_millis())
-        .value("unsealed", left)
+    let codes = by_command(&kernel, &mut admin).await?;
+    clock.done("verified from the command line");
+    Ok(written
+        .outcome(&sealed)
         .value("findings", report.broken)
         .value("attacks", found.tried)
         .value("unnoticed", found.unnoticed.len())
         .value("refused", tried - allowed.len())
-        .require(rows > 100, "hardly anything was written")
-        .require(late > 5, "hardly any row committed late")
-        .require(left == 0, format!("{left} row(s) are never sealed"))
-        .require(missed.is_empty(), format!("not sealed as they were written: {missed:?}"))
+        .value("command", format!("{},{}", codes[0], codes[1]))
         .require(report.is_clean(), format!("an untouched log does not verify: {}", few(&report)))
-        .require(lag <= WINDOW, format!("a row waited {lag:?} for its seal"))
         .require(found.tried >= 40, "hardly any attack was made")
         .require(found.unnoticed.is_empty(), format!("unnoticed: {}", found.unnoticed.join("; ")))
+        .require(codes == [0, 1], "the command does not tell a sound log from a changed one")
         .require(allowed.is_empty(), format!("allowed: {}", allowed.join("; "))))
+}
+
+/// What was written while sealers were killed, and how the last one coped.
+struct Written {
+    committed: BTreeMap<WorkspaceId, i64>,
+    kills: u32,
+    late: u64,
+    lag: Duration,
+    catch_up: Duration,
+    left: i64,
+}
+
+impl Written {
+    async fn under_kills(
+        kernel: &Arc<TestKernel>,
+        admin: &mut PgConnection,
+        options: &Options,
+    ) -> Result<Self> {
+        let writers = Writers::start(kernel, if options.short { 6 } else { 16 }).await;
+        let kills = if options.short { 5 } else { 60 };
+        let order = host::Order::of(kernel, options.fault);
+        for _ in 0..kills {
+            let host = Host::start(&order).await?;
+            let [life] = Entropy::system().bytes();
+            tokio::time::sleep(Duration::from_millis(50 + u64::from(life) * 2)).await;
+            host.kill().await?;
+        }
+        let last = Host::start(&order).await?;
+        attack::keep(admin).await?;
+        writers.hold_no_more();
+        // What waited for this sealer is no measure of the window.
+        quiesce(admin, Duration::from_secs(1)).await?;
+        let lag = lag(admin, Duration::from_secs(if options.short { 2 } else { 30 })).await?;
+        let (late, committed) = (writers.late(), writers.stop().await?);
+        let quiet = Instant::now();
+        let left = quiesce(admin, Duration::ZERO).await?;
+        let catch_up = quiet.elapsed();
+        last.kill().await?;
+        Ok(Self { committed, kills, late, lag, catch_up, left })
+    }
+
+    fn outcome(&self, sealed: &BTreeMap<WorkspaceId, i64>) -> Outcome {
+        let Self { committed, kills, late, lag, catch_up, left } = self;
+        let missed: Vec<_> =
+            committed.iter().filter(|(workspace, rows)| sealed.get(workspace) != Some(rows)).collect();
+        let rows: i64 = committed.values().sum();
+        Outcome::new()
+            .value("workspaces", committed.len())
+            .value("rows", rows)
+            .value("kills", kills)
+            .value("late", late)
+            .value("lag_ms", lag.as_millis())
+            .value("catch_up_ms", catch_up.as_millis())
+            .value("unsealed", left)
+            .require(rows > 100, "hardly anything was written")
+            .require(*late > 5, "hardly any row committed late")
+            .require(*left == 0, format!("{left} row(s) are never sealed"))
+            .require(missed.is_empty(), format!("not sealed as they were written: {missed:?}"))
+            .require(*lag <= WINDOW, format!("a row waited {lag:?} for its seal"))
+    }
 }
 
 fn few(report: &Report) -> String {
@@ -202,12 +237,43 @@ async fn sealed(admin: &mut PgConnection) -> Result<BTreeMap<WorkspaceId, i64>> 
     Ok(rows.into_iter().collect())
 }
 
+/// The exit codes of `cargo xtask audit verify` before and after a row is changed for good.
+async fn by_command(kernel: &TestKernel, admin: &mut PgConnection) -> Result<[i32; 2]> {
+    let kept = std::env::temp_dir().join(format!("kernel_audit_{}.jsonl", std::process::id()));
+    let sound = command_line(kernel, "--save", &kept).await?;
+    admin.execute("SET session_replication_role = replica").await?;
+    let changed = admin
+        .execute(
+            "UPDATE kernel_core.audit_log AS a SET action = 'forged' FROM kernel_core.audit_seal AS s
+             WHERE s.workspace_id = a.workspace_id AND s.id = a.id AND s.seq = 3",
+        )
+        .await?;
+    ensure!(changed.rows_affected() > 0, "there is no row to change");
+    let forged = command_line(kernel, "--known", &kept).await?;
+    // It is not there when the first run found fault with a log that a fault was planted in.
+    drop(std::fs::remove_file(&kept));
+    Ok([sound, forged])
+}
+
+async fn command_line(kernel: &TestKernel, option: &str, file: &Path) -> Result<i32> {
+    let (logins, roles) = (kernel.database.logins(), testkit::roles());
+    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let mut verify = cargo::child(program);
+    verify.args(["audit", "verify", option]).arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+    verify
+        .env("APP_DATABASE_URL", logins.of(&roles.app))
+        .env("OPERATOR_DATABASE_URL", logins.of(&roles.operator));
+    verify.env("DATABASE_ROLE_PREFIX", "kernel_test").env("APP_KEY_ID", "audit").env("APP_KEY", KEY);
+    let status = verify.status().await.context("cannot start the verification")?;
+    Ok(status.code().unwrap_or(-1))
+}
+
 /// Verifies under the operator login, as staff would.
-async fn verify(kernel: &TestKernel, known: &[Checkpoint]) -> Result<(Report, Vec<Checkpoint>)> {
+async fn verify(kernel: &TestKernel) -> Result<(Report, Vec<Checkpoint>)> {
     let reason = Reason::new("the proof of the audit log").context("a reason")?;
     let (ctx, mut seen) = (kernel.app.system("proof"), Vec::new());
     let report =
-        kernel_core::audit::verify(&kernel.app, &ctx, &reason, known, &mut |one| seen.push(one)).await?;
+        kernel_core::audit::verify(&kernel.app, &ctx, &reason, &[], &mut |one| seen.push(one)).await?;
     ensure!(report.workspaces > 0, "there is nothing to verify");
     Ok((report, seen))
 }

@@ -27,15 +27,11 @@ const SEAL: &str = "kernel_core.audit_seal";
 const HEAD: &str = "kernel_core.audit_head";
 const TOTAL: &str = "kernel_core.audit_total";
 
-/// What an attacker has kept of an earlier time: signed heads and their total.
-#[derive(Debug)]
-pub(super) struct Kept(());
-
-/// Keeps the heads and the total as they are now.
-pub(super) async fn keep(admin: &mut PgConnection) -> Result<Kept> {
+/// Keeps the signed heads and the total as they are now, for an attacker of a later time.
+pub(super) async fn keep(admin: &mut PgConnection) -> Result<()> {
     admin.execute("CREATE TABLE public.kept_head AS SELECT * FROM kernel_core.audit_head").await?;
     admin.execute("CREATE TABLE public.kept_total AS SELECT * FROM kernel_core.audit_total").await?;
-    Ok(Kept(()))
+    Ok(())
 }
 
 /// What came of the attacks.
@@ -68,7 +64,6 @@ impl<'a> Attacks<'a> {
     pub(super) async fn new(
         admin: &'a mut PgConnection,
         config: &'a Config,
-        _: Kept,
         workspaces: Vec<WorkspaceId>,
     ) -> Result<Self> {
         let mut lengths = Vec::new();
