@@ -29,7 +29,7 @@ pub(crate) use list::first_id;
 pub use list::{AuditFilter, AuditOrder, AuditRecord, list};
 #[cfg(feature = "testkit")]
 pub(crate) use verify::verify_on;
-pub use verify::{Broken, Checkpoint, Finding, Report, verify};
+pub use verify::{Broken, Checkpoint, Finding, Report, verify, verify_database};
 
 /// Names audit rows.
 #[derive(Debug)]

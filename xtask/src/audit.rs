@@ -261,9 +261,9 @@ async fn command_line(kernel: &TestKernel, option: &str, file: &Path) -> Result<
     let mut verify = cargo::child(program);
     verify.args(["audit", "verify", option]).arg(file).stdout(Stdio::null()).stderr(Stdio::null());
     verify
-        .env("APP_DATABASE_URL", logins.of(&roles.app))
-        .env("OPERATOR_DATABASE_URL", logins.of(&roles.operator));
-    verify.env("DATABASE_ROLE_PREFIX", "kernel_test").env("APP_KEY_ID", "audit").env("APP_KEY", KEY);
+        .env("OPERATOR_DATABASE_URL", logins.of(&roles.operator))
+        .env("DATABASE_ROLE_PREFIX", "kernel_test");
+    verify.env("APP_KEY_ID", "audit").env("APP_KEY", KEY);
     let status = verify.status().await.context("cannot start the verification")?;
     Ok(status.code().unwrap_or(-1))
 }

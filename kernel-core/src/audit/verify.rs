@@ -10,9 +10,12 @@ use uuid::Uuid;
 
 use super::canon::{self, Hash, Salt, Scheme};
 use crate::app::App;
+use crate::clock::Clock;
 use crate::ctx::Ctx;
-use crate::db::{DbError, OperatorTx, Reason, Tx};
+use crate::db::{Db, DbError, OperatorTx, Reason, Tx};
+use crate::entropy::Entropy;
 use crate::id::WorkspaceId;
+use crate::secret::Keyring;
 use crate::store::audit_seal::Head;
 use crate::store::audit_verify::{self as store, SealedRow};
 
@@ -160,6 +163,25 @@ pub async fn verify(
             Ok(verify_on(tx.conn(), &scheme, known, seen).await?)
         })
         .await
+}
+
+/// The same for a command that has the database, through its operator login, and the keys, but no app.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_database(
+    db: &Db,
+    keyring: &Keyring,
+    reason: &Reason,
+    known: &[Checkpoint],
+    seen: &mut (dyn FnMut(Checkpoint) + Send),
+) -> Result<Report, DbError> {
+    let ctx = Ctx::system("audit", &Clock::system(), &Entropy::system());
+    let scheme = Scheme::new(keyring, None);
+    db.operator(&ctx, reason, async |tx: &mut OperatorTx| {
+        Ok(verify_on(tx.conn(), &scheme, known, seen).await?)
+    })
+    .await
 }
 
 pub(crate) async fn verify_on(

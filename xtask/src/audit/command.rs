@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use kernel_core::audit::{Checkpoint, verify};
-use kernel_core::{App, Config, Db, DbConfig, Keyring, Reason, RoleNames};
+use kernel_core::audit::{Checkpoint, verify_database};
+use kernel_core::{Db, DbConfig, Keyring, Reason, RoleNames};
 
 /// The command line of `cargo xtask audit`.
 #[derive(Debug, clap::Args)]
@@ -18,8 +18,7 @@ pub struct Arguments {
 enum Command {
     /// Find rows of the audit log that were changed, removed, inserted or forged after they were sealed
     ///
-    /// Reads the variables of the product: `APP_DATABASE_URL`, `OPERATOR_DATABASE_URL`, `DATABASE_ROLE_PREFIX`, `APP_KEY`
-    /// and `APP_KEY_ID`. Exit code 1 means that something was found, 2 that the log could not be verified.
+    /// Reads the variables of the product: `OPERATOR_DATABASE_URL`, `DATABASE_ROLE_PREFIX`, `APP_KEY` and `APP_KEY_ID`. Exit code 1 means that something was found, 2 that the log could not be verified.
     Verify(Verify),
 }
 
@@ -45,15 +44,14 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     let Command::Verify(wanted) = arguments.command;
     let known = wanted.known.as_deref().map(read).transpose()?.unwrap_or_default();
     let reason = Reason::new(wanted.reason)?;
-    let app = app().await?;
+    let (db, keyring) = (database()?, keyring()?);
     let mut lines = String::new();
     let mut unwritable = None;
-    let ctx = app.system("audit");
     let mut seen = |checkpoint: Checkpoint| match serde_json::to_string(&checkpoint) {
         Ok(line) => lines.push_str(&(line + "\n")),
         Err(error) => unwritable = Some(error),
     };
-    let report = verify(&app, &ctx, &reason, &known, &mut seen);
+    let report = verify_database(&db, &keyring, &reason, &known, &mut seen);
     let report = report.await.context("the log cannot be verified")?;
     for finding in &report.findings {
         println!("{finding}");
@@ -82,16 +80,20 @@ fn read(file: &Path) -> Result<Vec<Checkpoint>> {
         .collect()
 }
 
-/// The core on the product's database: the log is the core's own.
-async fn app() -> Result<App> {
-    let mut db = DbConfig::new(needed("APP_DATABASE_URL")?);
-    db.operator = Some(needed("OPERATOR_DATABASE_URL")?);
+/// The operator login is the only one that is used.
+fn database() -> Result<Db> {
+    let operator = needed("OPERATOR_DATABASE_URL")?;
+    let mut db = DbConfig::new(operator.clone());
+    db.operator = Some(operator);
     if let Some(prefix) = var("DATABASE_ROLE_PREFIX") {
         db.roles = RoleNames::prefixed(&prefix);
     }
+    Ok(Db::new(&db)?)
+}
+
+fn keyring() -> Result<Keyring> {
     let key_id = var("APP_KEY_ID").unwrap_or_else(|| "1".to_owned());
-    let keyring = Keyring::new(key_id, &needed("APP_KEY")?).context("APP_KEY cannot be read")?;
-    App::builder(Db::new(&db)?, Config::new(keyring)).build().await.context("the database cannot be used")
+    Keyring::new(key_id, &needed("APP_KEY")?).context("APP_KEY cannot be read")
 }
 
 fn needed(name: &str) -> Result<String> {
