@@ -60,6 +60,8 @@ async fn an_admin_reads_who_did_what_and_an_owner_from_where() {
     let id = owner.found("acme").await;
     join(&kernel, &id, &admin, Role::Admin).await;
     join(&kernel, &id, &member, Role::Member).await;
+    // Ids of one moment have no order.
+    kernel.clock.advance(chrono::TimeDelta::seconds(1));
     let renamed =
         owner.send("PATCH", "/api/v1/w/acme/workspace", &[("user-agent", "=cmd()")], r#"{"name": "New"}"#);
     assert_eq!(renamed.await.status, 200);
