@@ -93,10 +93,12 @@ async function submit(page, selector, toast) {
   figures.steps += 1;
 }
 
-// The browser closes a dialog some time after the key.
+// The browser closes a dialog some time after the key, and takes the focus out of it after that.
 async function escape(page) {
   await page.keyboard.press('Escape');
-  await page.waitForFunction(() => !document.querySelector('dialog[open]'));
+  const isClosed = () => !document.querySelector('dialog[open]') && !document.activeElement?.closest('dialog');
+  await page.waitForFunction(isClosed);
+  await page.evaluate(() => new Promise(done => requestAnimationFrame(() => setTimeout(done))));
   figures.steps += 1;
 }
 
