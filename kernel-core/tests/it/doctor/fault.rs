@@ -60,7 +60,7 @@ fn server() -> Faults {
                                  AND inhrelid::regclass::text > 'kernel_core.audit_log_' || to_char(now(), 'YYYY_MM')
                                  AND inhrelid::regclass::text <> 'kernel_core.audit_log_default'
                      LOOP EXECUTE 'DROP TABLE ' || part; END LOOP; END $$",
-                "SET ROLE {db}_migrate; SELECT kernel_core.ensure_audit_partitions(12); RESET ROLE",
+                "SET ROLE {db}_migrate; SELECT kernel_core.ensure_audit_partitions(12, now()); RESET ROLE",
             ),
         ),
         (
