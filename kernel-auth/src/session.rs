@@ -38,13 +38,19 @@ pub struct Opened {
 }
 
 /// A session, as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Session {
     /// Whose session it is.
     pub user: Account,
     /// What a script sends as `X-CSRF-Token` with every write.
     pub csrf_token: String,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("user", &self.user.id).finish_non_exhaustive()
+    }
 }
 
 fn hash_of(cookie: &str) -> Option<[u8; 32]> {

@@ -1,6 +1,7 @@
 //! The app: pillars put together, checked at once, and ready to be mounted.
 
 mod check;
+mod reseal;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,18 +21,20 @@ use crate::message::Messages;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
 use crate::seam::{Auth, Entitlements, TenantResolver};
-use crate::secret::Keyring;
+use crate::secret::{KeyProvider, Keyring};
+use crate::table::Table;
 
 pub use check::{Problem, Problems};
+pub use reseal::Resealed;
 
 /// What an app is configured with. A plain struct: the host reads its environment and files.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// How requests are served.
     pub http: HttpConfig,
-    /// The keys that seal stored secrets and sign cursors.
-    pub keyring: Keyring,
+    /// Who wraps the data keys, which seal stored secrets and sign cursors.
+    pub keys: Arc<dyn KeyProvider>,
     /// Where time comes from.
     pub clock: Clock,
     /// Where randomness comes from.
@@ -43,14 +46,20 @@ pub struct Config {
 impl Config {
     /// The usual configuration: the system's clock and randomness, HTTP defaults.
     #[must_use]
-    pub fn new(keyring: Keyring) -> Self {
+    pub fn new(keys: impl KeyProvider + 'static) -> Self {
         Self {
             http: HttpConfig::default(),
-            keyring,
+            keys: Arc::new(keys),
             clock: Clock::system(),
             entropy: Entropy::system(),
             audit: AuditConfig::default(),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("http", &self.http).field("clock", &self.clock).finish_non_exhaustive()
     }
 }
 
@@ -71,6 +80,8 @@ pub struct App {
 pub(crate) struct Shared {
     pub(crate) db: Db,
     pub(crate) config: Config,
+    pub(crate) keyring: Keyring,
+    resealing: tokio::sync::Mutex<reseal::Pass>,
     pub(crate) routes: Routes,
     pub(crate) limits: Limits,
     pub(crate) messages: Messages,
@@ -115,12 +126,6 @@ impl App {
     #[must_use]
     pub fn messages(&self) -> &Messages {
         &self.shared.messages
-    }
-
-    /// The keys that seal stored secrets.
-    #[must_use]
-    pub fn keyring(&self) -> &Keyring {
-        &self.shared.config.keyring
     }
 
     /// What the pillars need of the database.
@@ -224,11 +229,19 @@ impl AppBuilder {
         let routes = Routes::new(routes, &config.http, cookie);
         let routes = routes.map_err(|reasons| problems.extend(reasons.into_iter().map(Problem::Route)));
         let (Ok(routes), true) = (routes, problems.is_empty()) else { return Err(Problems(problems)) };
+        // Only now is the table of data keys known to be there, and as it should be.
+        let ctx = Ctx::system("build", &config.clock, &config.entropy);
+        let keyring = crate::data_key::load(&db, config.keys.clone(), &ctx).await;
+        let keyring = keyring.map_err(|error| Problems(vec![Problem::DataKeys(error)]))?;
+        hooks.keyring = Some(keyring.clone());
+        hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
         let limits = Limits::new(&config.http, &config.clock, &db);
         let db = db.with_hooks(hooks);
         let shared = Shared {
             db,
             config,
+            keyring,
+            resealing: tokio::sync::Mutex::default(),
             routes,
             limits,
             messages,

@@ -3,6 +3,7 @@
 //! It looks at the schemas that registered pillars own, and leaves the host's alone.
 
 mod key;
+mod sealed;
 mod search;
 
 use std::collections::BTreeSet;
@@ -88,7 +89,9 @@ impl Plan<'_> {
         self.policies(&facts::policies(conn, &schemas).await?, findings.of(Section::Policies));
         let columns = facts::columns(conn, &schemas).await?;
         self.columns(&columns, findings.of(Section::Columns));
-        key::audit(self.tables, &facts::keys(conn, &schemas).await?, findings.of(Section::Keys));
+        let keys = facts::keys(conn, &schemas).await?;
+        key::audit(self.tables, &keys, findings.of(Section::Keys));
+        sealed::audit(self.tables, &columns, &keys, findings.of(Section::Columns));
         self.grants(&facts::grants(conn, &schemas).await?, findings.of(Section::Grants));
         let RoleNames { migrate, owner, resolver, search, .. } = self.roles;
         let powerful = [migrate, owner, resolver, search].map(String::as_str);

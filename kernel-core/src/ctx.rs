@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::http::Standing;
 use crate::id::{Id, Noun};
 use crate::role::Permission;
+use crate::secret::{ExposeSecret, SecretString};
 use crate::workspace::{Grant, Workspace, WorkspaceStatus};
 
 /// Names requests.
@@ -41,7 +42,7 @@ struct Shared {
     grant: Option<Grant>,
     client: Client,
     read_only: bool,
-    csrf: Option<String>,
+    csrf: Option<SecretString>,
     standing: Option<Standing>,
     clock: Clock,
     entropy: Entropy,
@@ -131,7 +132,7 @@ impl Ctx {
             // Staff who see what a user sees only look.
             shared.read_only |= matches!(actor, Actor::Staff { acting_as: Some(_), .. });
             shared.actor = actor;
-            shared.csrf = csrf;
+            shared.csrf = csrf.map(SecretString::from);
         })
     }
 
@@ -219,7 +220,7 @@ impl Ctx {
     /// The token that forms and scripts of this session send back with a write; `None` without a cookie session.
     #[must_use]
     pub fn csrf(&self) -> Option<&str> {
-        self.shared.csrf.as_deref()
+        self.shared.csrf.as_ref().map(ExposeSecret::expose_secret)
     }
 
     /// The current time.

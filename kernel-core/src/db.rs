@@ -296,7 +296,30 @@ impl Db {
     }
 
     async fn open(&self, pool: &PgPool, ctx: &Ctx, workspace: WorkspaceId) -> Result<begin::Open, DbError> {
+        self.know_keys().await;
         self.shared.opening.open(pool, ctx, workspace, self.hooks.clone()).await
+    }
+
+    /// Sees that the data keys are known that another process may have sealed with. Here, so that no transaction opens
+    /// without it, and the provider is asked outside of them.
+    async fn know_keys(&self) {
+        if let Some(keyring) = self.hooks.keyring.as_ref().filter(|keyring| keyring.is_due()) {
+            // In a box: it is seldom done, and every transaction's future would carry it.
+            Box::pin(keyring.refresh_if_due(self)).await;
+        }
+    }
+
+    /// Runs `work` in the system workspace without asking whether the data keys are known: it is what reads them.
+    pub(crate) async fn apart<T, E: From<DbError>>(
+        &self,
+        ctx: &Ctx,
+        work: impl AsyncFnOnce(&mut GlobalTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let pool = &self.shared.placements[0].app;
+        let open = self.shared.opening.open(pool, ctx, WorkspaceId::SYSTEM, self.hooks.clone()).await?;
+        let mut tx = GlobalTx::new(open, ctx.clone());
+        let outcome = work(&mut tx).await;
+        settle(tx, outcome).await
     }
 
     /// Calls a look-up function that needs no workspace yet (a session, a slug): one statement, no transaction.

@@ -1,5 +1,6 @@
 //! Places where a product's code runs inside the kernel's transaction. An error there undoes the whole.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use crate::db::{GlobalTx, TenantTx, Tx};
 use crate::error::Error;
 use crate::id::{UserId, WorkspaceId};
 use crate::seam::{People, Person};
+use crate::secret::{Keyring, SealedColumn};
 
 /// Someone has just signed up, by whatever way.
 #[derive(Debug, Clone)]
@@ -57,12 +59,16 @@ pub trait Hook<X: Tx, E>: Send + Sync {
     async fn run(&self, tx: &mut X, event: &E) -> Result<(), Error>;
 }
 
-/// The hooks of all registered pillars, in order of registration.
+/// What every transaction carries: the hooks of all registered pillars, in order of registration, and the keys.
 #[derive(Clone, Default)]
 pub struct Hooks {
     pub(crate) signup: Vec<Arc<dyn Hook<GlobalTx, SignUp>>>,
     pub(crate) workspace_created: Vec<Arc<dyn Hook<TenantTx, WorkspaceCreated>>>,
     pub(crate) people: Option<Arc<dyn People>>,
+    /// What seals and opens in a transaction; none before the app is built.
+    pub(crate) keyring: Option<Keyring>,
+    /// The columns that tables declare as sealed.
+    pub(crate) sealed: BTreeSet<SealedColumn>,
 }
 
 impl fmt::Debug for Hooks {

@@ -15,6 +15,7 @@ use crate::db::{GlobalTx, TenantTx, Tx, WorkerDb};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Delivered, Event};
 use crate::id::{Id, Noun, WorkspaceId};
+use crate::secret::{SealError, Sealed};
 
 /// Names jobs.
 #[derive(Debug)]
@@ -124,6 +125,19 @@ impl Run {
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
+    }
+
+    /// Opens a field of the job outside a transaction, before it talks to the network.
+    ///
+    /// # Errors
+    /// As [`Sealed::open`].
+    pub async fn open<T: Serialize + DeserializeOwned>(
+        &self,
+        sealed: &Sealed<T>,
+        purpose: &str,
+    ) -> Result<T, SealError> {
+        let keyring = self.db.keyring().await.ok_or(SealError::NoKeys)?;
+        sealed.open_in(keyring, purpose, self.workspace_id())
     }
 
     /// Runs `work` in a transaction of the job's workspace. The job goes on afterwards; should it fail, the next attempt

@@ -7,6 +7,7 @@ mod catalog;
 pub mod chore;
 mod clock;
 mod ctx;
+mod data_key;
 mod db;
 pub mod doctor;
 mod entropy;
@@ -31,14 +32,13 @@ pub mod testkit;
 mod workspace;
 
 pub use actor::Actor;
-use table::Function;
-
-pub use app::{App, AppBuilder, Config, Problem, Problems};
+pub use app::{App, AppBuilder, Config, Problem, Problems, Resealed};
 pub use audit::{AuditConfig, AuditEntry, audit};
 pub use catalog::Finding;
 pub use chore::Chore;
 pub use clock::Clock;
 pub use ctx::{Client, Ctx, RequestId, RequestNoun};
+pub use data_key::{DataKeyError, DataKeyStatus};
 pub use db::{
     Db, DbConfig, DbError, GlobalTx, OperatorTx, Purged, Reason, RoleNames, TenantTx, Tx, UnusableReason,
     WorkerDb, violates,
@@ -53,9 +53,11 @@ pub use message::Messages;
 pub use migration::{MigrationPlan, Migrations};
 pub use pillar::Pillar;
 pub use role::{Feature, Permission, Role, UnknownRole};
-pub use secret::{Keyring, Sealed};
+pub use secret::{KeyProvider, LocalKeys, Sealed, SealedColumn, SecretSource, open, seal};
 pub use table::{Class, Table};
 pub use workspace::{Grant, Workspace, WorkspaceStatus};
+
+use table::Function;
 
 /// The name of the core's own pillar.
 const CORE: &str = "core";
@@ -118,8 +120,8 @@ fn core_pillar() -> Pillar {
                 .append_only()
                 .queued(),
             Table::tenant("kernel_core", "idempotency_key")
-                .public(&["id", "scope_hash", "fingerprint", "status", "key_id", "created_at", "expires_at"])
-                .sensitive(&["answer"])
+                .public(&["id", "scope_hash", "fingerprint", "status", "created_at", "expires_at"])
+                .sealed(&["answer"])
                 .queued(),
             Table::global("kernel_core", "rate_limit")
                 .public(&["whole_at", "taken", "expires_hour"])
@@ -127,5 +129,9 @@ fn core_pillar() -> Pillar {
                 .private(&["id"])
                 .withheld()
                 .queued(),
+            Table::global("kernel_core", "data_key")
+                .public(&["number", "key_id", "created_at", "sealing_from"])
+                .sensitive(&["wrapped"])
+                .kept(),
         ])
 }

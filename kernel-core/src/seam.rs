@@ -31,13 +31,19 @@ impl std::fmt::Debug for Credential<'_> {
 }
 
 /// Whom a credential proves.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Principal {
     /// Who acts.
     pub actor: Actor,
     /// For a cookie: the token that a write must also carry.
     pub csrf: Option<String>,
+}
+
+impl std::fmt::Debug for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Principal").field("actor", &self.actor).finish_non_exhaustive()
+    }
 }
 
 impl Principal {

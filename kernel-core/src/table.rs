@@ -1,5 +1,7 @@
 //! Tables as pillars and products declare them: whose rows they hold, and how delicate each column is.
 
+use crate::secret::SealedColumn;
+
 /// How delicate a column's content is. Export, redaction and deletion read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -53,6 +55,8 @@ pub(crate) enum Rights {
     All,
     /// Insert and read.
     Append,
+    /// Insert, read and change.
+    Keep,
     Read,
     /// Nothing.
     None,
@@ -64,6 +68,7 @@ impl Rights {
         match self {
             Self::All => &["SELECT", "INSERT", "UPDATE", "DELETE"],
             Self::Append => &["SELECT", "INSERT"],
+            Self::Keep => &["SELECT", "INSERT", "UPDATE"],
             Self::Read => &["SELECT"],
             Self::None => &[],
         }
@@ -108,6 +113,7 @@ pub struct Table {
     columns: Vec<Column>,
     unique_across: Vec<&'static str>,
     search: Option<Searchable>,
+    sealed: Vec<&'static str>,
 }
 
 impl Table {
@@ -135,6 +141,7 @@ impl Table {
             columns,
             unique_across: Vec::new(),
             search: None,
+            sealed: Vec::new(),
         }
     }
 
@@ -179,6 +186,22 @@ impl Table {
     pub fn read_only(mut self) -> Self {
         self.rights = Rights::Read;
         self
+    }
+
+    /// Rows are inserted, read and changed, never deleted; the grants say so.
+    #[must_use]
+    pub(crate) fn kept(mut self) -> Self {
+        self.rights = Rights::Keep;
+        self
+    }
+
+    /// Columns of the class sensitive and the type `bytea` that hold what [`seal`](crate::seal) made, or nothing. The rows
+    /// have an `id`, by which each value is bound to its row, and [`App::reseal`](crate::App::reseal) brings them under
+    /// the newest key.
+    #[must_use]
+    pub fn sealed(mut self, names: &[&'static str]) -> Self {
+        self.sealed.extend(names);
+        self.classed(Class::Sensitive, names)
     }
 
     /// No login may touch the rows; only the declared functions do.
@@ -261,6 +284,10 @@ impl Table {
         self.search.as_ref()
     }
 
+    pub(crate) fn sealed_columns(&self) -> impl Iterator<Item = SealedColumn> {
+        self.sealed.iter().map(|column| SealedColumn::new(self.schema, self.name, column))
+    }
+
     pub(crate) fn may_span(&self, constraint: &str) -> bool {
         self.unique_across.contains(&constraint)
     }
@@ -269,10 +296,14 @@ impl Table {
         self.rights
     }
 
+    pub(crate) fn can_change(&self) -> bool {
+        matches!(self.rights, Rights::All | Rights::Keep)
+    }
+
     /// Staff write inside a workspace that they have entered, and never to what is the system's.
     pub(crate) fn rights_of_operator(&self) -> Rights {
         match (self.scope, self.rights) {
-            (Scope::Global, Rights::All | Rights::Append) => Rights::Read,
+            (Scope::Global, Rights::All | Rights::Append | Rights::Keep) => Rights::Read,
             (_, rights) => rights,
         }
     }

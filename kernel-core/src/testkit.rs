@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod client;
+mod contract;
 mod database;
 #[cfg(unix)]
 mod development;
@@ -16,6 +17,7 @@ pub mod postgres;
 mod raw;
 
 pub use client::{Answer, Client};
+pub use contract::{key_provider_contract, secret_source_contract};
 pub use database::{DatabaseError, Logins, TestDatabase, server};
 #[cfg(unix)]
 pub use development::{Development, DevelopmentError};

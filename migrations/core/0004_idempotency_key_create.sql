@@ -7,7 +7,6 @@ CREATE TABLE kernel_core.idempotency_key (
     fingerprint  bytea       NOT NULL CONSTRAINT idempotency_key_print_length CHECK (length(fingerprint) = 32),
     status       smallint    NOT NULL,
     answer       bytea       NOT NULL,
-    key_id       text        NOT NULL,
     created_at   timestamptz NOT NULL,
     expires_at   timestamptz NOT NULL,
     CONSTRAINT idempotency_key_pkey PRIMARY KEY (workspace_id, id),

@@ -69,7 +69,7 @@ async fn database(server: &sqlx::postgres::PgConnectOptions, framework: &str) ->
     let logins = Logins::new(server, &format!("walk_{framework}_{}", std::process::id()), &roles);
     let mut nowhere = DbConfig::new("postgres://localhost/nowhere");
     nowhere.roles = roles;
-    let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keyring()), &Settings::default()).plan();
+    let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keys()), &Settings::default()).plan();
     logins.prepare(&plan).await.context("the database cannot be prepared")?;
     Ok(logins)
 }

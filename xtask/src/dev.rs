@@ -3,6 +3,7 @@
 mod product;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -88,11 +89,11 @@ async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::
     let mut nowhere = DbConfig::new("postgres://localhost/nowhere");
     nowhere.roles = roles;
     let settings = Settings::default();
-    let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keyring()), &settings).plan();
+    let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keys()), &settings).plan();
     logins.prepare(&plan).await.context("the database cannot be prepared")?;
     clock.done(&format!("database {DATABASE} is up to date"));
     if only != Some(Step::Migrate) {
-        let seeded = seed::run(&logins.config(), logins.keyring(), &settings).await?;
+        let seeded = seed::run(&logins.config(), Arc::new(logins.keys()), &settings).await?;
         let seed::Seeded { people, workspaces } = seeded;
         clock.done(&match people + workspaces {
             0 => "example data is there".to_owned(),

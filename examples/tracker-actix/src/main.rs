@@ -7,7 +7,7 @@ use tracker::program::{Arguments, Options, Program, stopped, work};
 #[expect(clippy::disallowed_methods, reason = "the program is what reads the environment, and hands it on")]
 async fn main() -> anyhow::Result<()> {
     let Arguments { migrate, stop_with_stdin } = Arguments::parse();
-    let options = Options::read(|name| std::env::var(name).ok())?;
+    let options = Options::read(|name| std::env::var(name).ok()).await?;
     options.start_log()?;
     let stop = stopped(stop_with_stdin)?;
     let Program { app, listener, worker } = Program::start(options, migrate).await?;

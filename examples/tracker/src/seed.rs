@@ -9,7 +9,7 @@ use kernel_auth::NewAccount;
 use kernel_core::hook::{Hook, WorkspaceCreated};
 use kernel_core::http::Environment;
 use kernel_core::{
-    App, Clock, Config, Ctx, Db, DbConfig, DbError, Entropy, Error, GlobalTx, Keyring, Pillar, Problems,
+    App, Clock, Config, Ctx, Db, DbConfig, DbError, Entropy, Error, GlobalTx, KeyProvider, Pillar, Problems,
     Role, TenantTx, UserId,
 };
 use kernel_jobs::{Runner, RunnerConfig};
@@ -61,11 +61,17 @@ pub struct Seeded {
 ///
 /// # Errors
 /// [`SeedError::Production`], and whatever the database says.
-pub async fn run(db: &DbConfig, keyring: Keyring, settings: &Settings) -> Result<Seeded, SeedError> {
+pub async fn run(
+    db: &DbConfig,
+    keys: Arc<dyn KeyProvider>,
+    settings: &Settings,
+) -> Result<Seeded, SeedError> {
     if settings.environment == Environment::Production {
         return Err(SeedError::Production);
     }
-    let mut config = Config::new(keyring);
+    // Makes the first data key, if there is none. Not from the seed below: everybody knows that.
+    drop(App::builder(Db::new(db)?, Config::new(keys.clone())).build().await?);
+    let mut config = Config::new(keys);
     config.clock =
         Clock::manual(DateTime::from_timestamp(BEGINNING, 0).unwrap_or(DateTime::<Utc>::UNIX_EPOCH));
     config.entropy = Entropy::seeded(SEED);

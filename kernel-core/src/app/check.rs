@@ -7,16 +7,21 @@ use sqlx::PgConnection;
 
 use super::Config;
 use crate::catalog::Finding;
+use crate::data_key::DataKeyError;
 use crate::db::{Db, DbError, Login, unsafe_login};
 use crate::error::with_causes;
 use crate::http::Access;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
+use crate::secret::SealedColumn;
+use crate::table::Table;
 
 /// Why an app cannot be served.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Problem {
+    /// The data keys cannot be had.
+    DataKeys(DataKeyError),
     /// The database cannot be asked.
     Database(DbError),
     /// A table, policy or grant is not as declared.
@@ -48,6 +53,8 @@ pub enum Problem {
     Route(String),
     /// A setting cannot be as it is.
     Setting(String),
+    /// A sealed column could never be sealed again under a newer key: its rows are not to be changed.
+    SealedForEver(SealedColumn),
     /// A table has no column with a class.
     TableWithoutClass(String),
     /// A seam is provided twice.
@@ -67,6 +74,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Catalog(finding) => write!(f, "{finding}"),
+            Self::DataKeys(error) => f.write_str(&with_causes(error)),
             Self::Database(error) => write!(f, "the database cannot be asked: {}", with_causes(error)),
             Self::DeclaredTwice { what, name } => write!(f, "the {what} {name} is declared twice"),
             Self::Login(error) => write!(f, "{error}"),
@@ -75,6 +83,12 @@ impl fmt::Display for Problem {
                 write!(f, "{needed_by} needs {seam}, and no pillar provides it")
             }
             Self::Route(reason) | Self::Setting(reason) => f.write_str(reason),
+            Self::SealedForEver(column) => {
+                write!(
+                    f,
+                    "{column} is sealed, and the table's rows cannot be changed: no newer key could seal it"
+                )
+            }
             Self::TableWithoutClass(table) => {
                 write!(f, "the table {table} declares no column with its class")
             }
@@ -114,6 +128,8 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
 
     let unclassed = pillars.iter().flat_map(|p| &p.tables).filter(|table| table.columns().len() < 2);
     problems.extend(unclassed.map(|t| Problem::TableWithoutClass(format!("{}.{}", t.schema(), t.name()))));
+    let unchanging = pillars.iter().flat_map(|p| &p.tables).filter(|table| !table.can_change());
+    problems.extend(unchanging.flat_map(Table::sealed_columns).map(Problem::SealedForEver));
     problems.extend(config.http.problems().into_iter().map(Problem::Route));
     problems.extend(config.audit.problem().map(|reason| Problem::Setting(reason.to_owned())));
     routes(pillars, problems);

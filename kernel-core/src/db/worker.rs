@@ -9,6 +9,7 @@ use super::begin;
 use super::{Db, DbError, GlobalTx, TenantTx, settle};
 use crate::ctx::Ctx;
 use crate::id::WorkspaceId;
+use crate::secret::Keyring;
 
 /// What a job runner works with. [`App::worker`](crate::App::worker) alone gives it, and handlers are written before there
 /// is an app; what they get is a [`Run`](crate::job::Run), which does not lead back here.
@@ -70,7 +71,14 @@ impl WorkerDb {
         settle(tx, outcome).await
     }
 
+    /// What seals and opens; an app's worker has it.
+    pub(crate) async fn keyring(&self) -> Option<&Keyring> {
+        self.db.know_keys().await;
+        self.db.hooks.keyring.as_ref()
+    }
+
     async fn open(&self, ctx: &Ctx, workspace: WorkspaceId, limit: Duration) -> Result<begin::Open, DbError> {
+        self.db.know_keys().await;
         let opening = self.db.shared.opening.lasting(limit);
         opening.open(&self.pool, ctx, workspace, self.db.hooks.clone()).await
     }

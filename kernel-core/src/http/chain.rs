@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, header};
 use serde_json::Value;
 use tracing::{Instrument, Span};
 
@@ -69,12 +69,14 @@ impl App {
     ///
     /// Dropping the future rolls back what it has not committed.
     pub async fn call(&self, to: Matched, request: Request<Bytes>, peer: IpAddr) -> Reply {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        redact(&mut head.headers);
         self.serve(&to, head, Ok(body), peer).await
     }
 
     /// Refuses a request that the adapter could not read: too large a body, a broken one.
-    pub async fn refuse(&self, to: Matched, head: Parts, peer: IpAddr, error: Error) -> Reply {
+    pub async fn refuse(&self, to: Matched, mut head: Parts, peer: IpAddr, error: Error) -> Reply {
+        redact(&mut head.headers);
         self.serve(&to, head, Err(error), peer).await
     }
 
@@ -163,6 +165,15 @@ impl App {
     }
 }
 
+/// Marks the headers that carry secrets, so that whoever prints the head of a request prints none.
+fn redact(headers: &mut HeaderMap) {
+    for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, csrf::HEADER] {
+        if let header::Entry::Occupied(mut found) = headers.entry(name) {
+            found.iter_mut().for_each(|value| value.set_sensitive(true));
+        }
+    }
+}
+
 /// A handler panicked. The message is for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("panicked: {0}")]
@@ -220,7 +231,7 @@ impl Gate<'_> {
             body,
             takes_forms: route.page,
             reading: route.reading.clone(),
-            seal: CursorSeal::new(self.app.config.keyring.clone(), format!("{}\n{place:?}", route.operation)),
+            seal: CursorSeal::new(self.app.keyring.clone(), format!("{}\n{place:?}", route.operation)),
         };
         let reply = self.handle(&ctx, route, &incoming).await?;
         if matches!(reply, Reply::Socket(_)) && !opens_socket(head) {

@@ -4,13 +4,13 @@ use uuid::Uuid;
 
 use crate::id::WorkspaceId;
 
-/// A stored answer: its headers and body, sealed under `key_id`.
+/// A stored answer; `answer` is its headers and body, sealed.
 #[derive(Debug, FromRow)]
 pub(crate) struct StoredAnswer {
+    pub(crate) id: Uuid,
     pub(crate) fingerprint: Vec<u8>,
     pub(crate) status: i16,
     pub(crate) answer: Vec<u8>,
-    pub(crate) key_id: String,
 }
 
 /// How long a stored answer lives.
@@ -34,7 +34,7 @@ pub(crate) async fn find(
     now: DateTime<Utc>,
 ) -> Result<Option<StoredAnswer>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT fingerprint, status, answer, key_id
+        "SELECT id, fingerprint, status, answer
          FROM kernel_core.idempotency_key
          WHERE workspace_id = $1 AND scope_hash = $2 AND expires_at > $3",
     )
@@ -49,31 +49,28 @@ pub(crate) async fn find(
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
-    id: Uuid,
     scope: &[u8; 32],
     answer: &StoredAnswer,
     lifetime: Lifetime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO kernel_core.idempotency_key
-             (workspace_id, id, scope_hash, fingerprint, status, answer, key_id, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             (workspace_id, id, scope_hash, fingerprint, status, answer, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (workspace_id, scope_hash) DO UPDATE
          SET id = excluded.id,
              fingerprint = excluded.fingerprint,
              status = excluded.status,
              answer = excluded.answer,
-             key_id = excluded.key_id,
              created_at = excluded.created_at,
              expires_at = excluded.expires_at",
     )
     .bind(workspace)
-    .bind(id)
+    .bind(answer.id)
     .bind(scope.as_slice())
     .bind(&answer.fingerprint)
     .bind(answer.status)
     .bind(&answer.answer)
-    .bind(&answer.key_id)
     .bind(lifetime.created_at)
     .bind(lifetime.expires_at)
     .execute(conn)

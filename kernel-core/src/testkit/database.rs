@@ -104,7 +104,7 @@ impl Logins {
         hex(&sha256(seed.as_bytes()))
     }
 
-    /// The text of [`Logins::keyring`], as configuration holds it.
+    /// The text of [`Logins::keys`], as configuration holds it.
     #[must_use]
     pub fn app_key(&self) -> String {
         STANDARD.encode(sha256(format!("{}/key/{}", self.password("key"), self.database).as_bytes()))

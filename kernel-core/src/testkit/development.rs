@@ -6,7 +6,7 @@ use super::database::{DatabaseError, Logins, target_dir};
 use super::postgres::{Postgres, Search};
 use crate::app::{App, AppBuilder, Config, Problems};
 use crate::db::{Db, DbConfig, DbError, RoleNames};
-use crate::secret::Keyring;
+use crate::secret::LocalKeys;
 
 /// The private cluster whose databases stay between runs.
 const CLUSTER: &str = "dev";
@@ -53,7 +53,7 @@ impl Development {
         let server = Arc::new(server.map_err(DatabaseError::from)?);
         let roles = RoleNames::prefixed(name);
         let logins = Logins::new(server.options(), name, &roles);
-        let config = Config::new(logins.keyring());
+        let config = Config::new(logins.keys());
         // The plan needs no connection; the address is only there to be replaced.
         let mut nowhere = DbConfig::new("postgres://localhost/nowhere");
         nowhere.roles = roles;
@@ -71,7 +71,7 @@ impl Logins {
     /// # Panics
     /// Never: a hash in base64 is a key.
     #[must_use]
-    pub fn keyring(&self) -> Keyring {
-        Keyring::new("development", &self.app_key()).expect("a hash in base64 is a key")
+    pub fn keys(&self) -> LocalKeys {
+        LocalKeys::new("development", &self.app_key()).expect("a hash in base64 is a key")
     }
 }

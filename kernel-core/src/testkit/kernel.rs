@@ -11,7 +11,7 @@ use crate::ctx::{Client, Ctx, RequestId};
 use crate::db::{Db, RoleNames};
 use crate::entropy::Entropy;
 use crate::id::{UserId, WorkspaceId};
-use crate::secret::Keyring;
+use crate::secret::LocalKeys;
 use crate::workspace::{Workspace, WorkspaceStatus};
 
 /// An app for one test: its own database, a clock that stands still, the app, worker and operator logins. It is never
@@ -39,8 +39,8 @@ pub fn roles() -> RoleNames {
 #[must_use]
 pub fn config() -> Config {
     let noon = DateTime::from_timestamp(1_799_064_000, 0).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
-    let keyring = Keyring::new("test", "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=");
-    let mut config = Config::new(keyring.expect("the text is 32 bytes in base64"));
+    let keys = LocalKeys::new("test", "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=");
+    let mut config = Config::new(keys.expect("the text is 32 bytes in base64"));
     config.clock = Clock::manual(noon);
     config
 }

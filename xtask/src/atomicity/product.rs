@@ -7,7 +7,7 @@ use garde::Validate;
 use kernel_auth::Auth;
 use kernel_core::http::{Access, Body, Call, Created, Idempotency, Quota, Route};
 use kernel_core::{
-    App, AppBuilder, AuditEntry, Config, Ctx, Db, DbError, Error, Event, Id, Job, JobDef, Keyring,
+    App, AppBuilder, AuditEntry, Config, Ctx, Db, DbError, Error, Event, Id, Job, JobDef, LocalKeys,
     Migrations, Noun, Pillar, RoleNames, Table, TenantTx, Tx, audit, publish,
 };
 use kernel_jobs::{Jobs, enqueue};
@@ -103,7 +103,7 @@ pub(super) fn roles() -> RoleNames {
 
 /// Rate limits as wide as they go: the clients of this proof come from one address and do nothing but ask.
 fn config() -> Config {
-    let key = Keyring::new("atomicity", "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=");
+    let key = LocalKeys::new("atomicity", "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=");
     let mut config = Config::new(key.expect("the text is 32 bytes in base64"));
     let wide = Quota::per_minute(60_000);
     let quotas = &mut config.http.quotas;

@@ -30,7 +30,7 @@ async fn everything(conn: &mut PgConnection) -> Vec<String> {
 
 async fn seeded(kernel: &TestKernel) -> Seeded {
     let db = kernel.database.logins().config();
-    seed::run(&db, config().keyring, &Settings::default()).await.unwrap()
+    seed::run(&db, config().keys, &Settings::default()).await.unwrap()
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn everybody_logs_in_and_looks_around_in_the_demo() {
 async fn production_gets_no_example_data() {
     let kernel = start().await;
     let settings = Settings { environment: Environment::Production, ..Settings::default() };
-    let refused = seed::run(&kernel.database.logins().config(), config().keyring, &settings).await;
+    let refused = seed::run(&kernel.database.logins().config(), config().keys, &settings).await;
     assert!(matches!(refused, Err(SeedError::Production)), "{refused:?}");
     assert_eq!(everything(&mut kernel.admin().await).await, [""; 0]);
 }

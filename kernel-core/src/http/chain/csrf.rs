@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{ORIGIN, UPGRADE};
+use http::header::{HeaderName, ORIGIN, UPGRADE};
 use subtle::ConstantTimeEq;
 
 use super::Gate;
@@ -10,6 +10,9 @@ use super::arrival::{normal_host, single};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind};
 use crate::http::input::{CSRF_FIELD, form_pairs, is_form};
+
+/// Carries the token of a session's write.
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 
 impl Gate<'_> {
     /// Refuses writes, and sockets, that another site's page started; with a session it also asks for its token.
@@ -62,7 +65,7 @@ impl Gate<'_> {
     }
 
     fn sent_token(&self, body: Option<&Bytes>) -> Option<String> {
-        if let Some(token) = single(&self.head.headers, "x-csrf-token") {
+        if let Some(token) = single(&self.head.headers, HEADER.as_str()) {
             return Some(token.to_owned());
         }
         let body = body.filter(|_| is_form(&self.head.headers))?;

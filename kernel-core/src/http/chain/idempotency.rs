@@ -8,6 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::Gate;
 use crate::actor::Actor;
@@ -17,11 +18,20 @@ use crate::error::{Error, ErrorKind};
 use crate::http::handler::TxStep;
 use crate::http::reply::Reply;
 use crate::http::route::{Idempotency, Route};
-use crate::secret::sha256;
+use crate::id::{Id, Noun};
+use crate::secret::{ExposeSecret, SealError, SealedColumn, open, seal, sha256};
 use crate::store::idempotency::{self, Lifetime, StoredAnswer};
 
 const HEADER: &str = "idempotency-key";
 const KEY_MAX: usize = 255;
+const ANSWER: SealedColumn = SealedColumn::new("kernel_core", "idempotency_key", "answer");
+
+/// Names stored answers.
+enum AnswerNoun {}
+
+impl Noun for AnswerNoun {
+    const PREFIX: &'static str = "ans";
+}
 
 /// What makes two requests the same one, and what must then be equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +43,9 @@ pub(super) struct Key {
 /// What is stored sealed: a cookie, a token in a header or in the body may be shown only once.
 #[derive(Debug, Serialize, Deserialize)]
 struct Secret {
+    /// Whose answer to what it is. The columns beside it say the same, and whoever can write to them could give it to another.
+    scope: [u8; 32],
+    fingerprint: [u8; 32],
     /// Names, and values in base64: they need not be text.
     headers: Vec<(String, String)>,
     body: String,
@@ -78,10 +91,6 @@ impl Key {
         let (first, _) = self.scope.split_at(8);
         i64::from_be_bytes(first.try_into().expect("eight bytes"))
     }
-
-    fn context(&self) -> Vec<u8> {
-        [b"kernel_core.idempotency_key.answer".as_slice(), &self.scope].concat()
-    }
 }
 
 fn digest(parts: &impl Serialize) -> [u8; 32] {
@@ -101,49 +110,52 @@ impl Gate<'_> {
             if stored.fingerprint != key.fingerprint {
                 return Err(Error::new(ErrorKind::Invalid, "idempotency_mismatch"));
             }
-            return self.replay(key, &stored);
+            return replay(key, tx, &stored);
         }
         let reply = step(tx).await?;
         let Reply::Full(response) = &reply else {
             return Err(Error::internal("a stream or socket cannot be repeated, so its route takes no key"));
         };
-        let answer = self.sealed(key, tx.ctx(), response)?;
+        let answer = stored(key, tx, response)?;
         let ttl = TimeDelta::from_std(self.app.config.http.idempotency_ttl).map_err(Error::internal)?;
         let lifetime = Lifetime { created_at: now, expires_at: now + ttl };
-        let id = tx.ctx().entropy().uuid(now);
-        idempotency::insert(tx.conn(), workspace, id, &key.scope, &answer, lifetime).await.map_err(db)?;
+        idempotency::insert(tx.conn(), workspace, &key.scope, &answer, lifetime).await.map_err(db)?;
         Ok(reply)
     }
+}
 
-    fn sealed(&self, key: &Key, ctx: &Ctx, response: &Response<Bytes>) -> Result<StoredAnswer, Error> {
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.as_str().to_owned(), STANDARD.encode(value)));
-        let secret = Secret { headers: headers.collect(), body: STANDARD.encode(response.body()) };
-        let secret = serde_json::to_vec(&secret).map_err(Error::internal)?;
-        let sealed = self.app.config.keyring.seal(ctx.entropy(), &key.context(), &secret);
-        Ok(StoredAnswer {
-            fingerprint: key.fingerprint.to_vec(),
-            status: response.status().as_u16().try_into().map_err(Error::internal)?,
-            answer: sealed.bytes,
-            key_id: sealed.key_id,
-        })
-    }
+fn stored(key: &Key, tx: &mut impl Tx, response: &Response<Bytes>) -> Result<StoredAnswer, Error> {
+    let headers = response.headers().iter();
+    let headers = headers.map(|(name, value)| (name.as_str().to_owned(), STANDARD.encode(value)));
+    let Key { scope, fingerprint } = *key;
+    let body = STANDARD.encode(response.body());
+    let secret = Secret { scope, fingerprint, headers: headers.collect(), body };
+    let secret = Zeroizing::new(serde_json::to_vec(&secret).map_err(Error::internal)?);
+    let id: Id<AnswerNoun> = tx.ctx().new_id();
+    Ok(StoredAnswer {
+        id: id.uuid(),
+        fingerprint: key.fingerprint.to_vec(),
+        status: response.status().as_u16().try_into().map_err(Error::internal)?,
+        answer: seal(tx, ANSWER, id, &secret)?,
+    })
+}
 
-    fn replay(&self, key: &Key, stored: &StoredAnswer) -> Result<Reply, Error> {
-        let secret = self.app.config.keyring.open(&key.context(), &stored.key_id, &stored.answer);
-        let secret: Secret =
-            serde_json::from_slice(&secret.map_err(Error::internal)?).map_err(Error::internal)?;
-        let decoded = |text: &str| STANDARD.decode(text).map_err(Error::internal);
-        let mut headers = HeaderMap::new();
-        for (name, value) in secret.headers {
-            let name: HeaderName = name.parse().map_err(Error::internal)?;
-            headers.append(name, HeaderValue::try_from(decoded(&value)?).map_err(Error::internal)?);
-        }
-        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
-        let mut response = Response::new(Bytes::from(decoded(&secret.body)?));
-        let status = u16::try_from(stored.status).map_err(Error::internal)?;
-        *response.status_mut() = StatusCode::from_u16(status).map_err(Error::internal)?;
-        *response.headers_mut() = headers;
-        Ok(Reply::Full(response))
+fn replay(key: &Key, tx: &mut impl Tx, stored: &StoredAnswer) -> Result<Reply, Error> {
+    let secret = open(tx, ANSWER, Id::<AnswerNoun>::from_uuid(stored.id), &stored.answer)?;
+    let secret: Secret = serde_json::from_slice(secret.expose_secret()).map_err(Error::internal)?;
+    if (secret.scope, secret.fingerprint) != (key.scope, key.fingerprint) {
+        return Err(SealError::Closed.into());
     }
+    let decoded = |text: &str| STANDARD.decode(text).map_err(Error::internal);
+    let mut headers = HeaderMap::new();
+    for (name, value) in secret.headers {
+        let name: HeaderName = name.parse().map_err(Error::internal)?;
+        headers.append(name, HeaderValue::try_from(decoded(&value)?).map_err(Error::internal)?);
+    }
+    headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    let mut response = Response::new(Bytes::from(decoded(&secret.body)?));
+    let status = u16::try_from(stored.status).map_err(Error::internal)?;
+    *response.status_mut() = StatusCode::from_u16(status).map_err(Error::internal)?;
+    *response.headers_mut() = headers;
+    Ok(Reply::Full(response))
 }

@@ -22,7 +22,7 @@ enum Field {
 }
 
 fn incoming(query: &str, place: &str) -> Incoming {
-    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let key = [(1, [0; 32], chrono::DateTime::UNIX_EPOCH)];
     let (head, ()) = Request::builder().uri(format!("/things?{query}")).body(()).unwrap().into_parts();
     Incoming {
         head: Arc::new(head),
@@ -30,7 +30,7 @@ fn incoming(query: &str, place: &str) -> Incoming {
         body: Bytes::new(),
         takes_forms: false,
         reading: Arc::new(Reading::of(Paged::<Filter>::describe)),
-        seal: CursorSeal::new(Keyring::new("k", key).unwrap(), place.to_owned()),
+        seal: CursorSeal::new(Keyring::fixed(crate::Clock::system(), &key), place.to_owned()),
     }
 }
 

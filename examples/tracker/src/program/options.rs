@@ -1,0 +1,230 @@
+//! How the program is configured: settings from the environment, secrets from where it says that they are.
+
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use kernel_core::http::Environment;
+use kernel_core::secret::{
+    EnvSecrets, ExposeSecret, FileSecrets, SecretSource, SecretSources, SecretString, SourceError,
+};
+use kernel_core::{Config, DbConfig, LocalKeys, RoleNames};
+use sqlx::postgres::PgConnectOptions;
+
+use super::StartError;
+use crate::tracker::Settings;
+
+/// What is wrong with one setting.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It is missing.
+    #[error("{0} is not set; .env.example tells what it is for")]
+    Missing(&'static str),
+    /// It is a secret that cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SourceError),
+    /// It cannot be read.
+    #[error("{name} cannot be read: {reason}")]
+    Unreadable {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+pub(super) fn listed(errors: &[ConfigError]) -> String {
+    errors.iter().map(|error| format!("\n- {error}")).collect()
+}
+
+/// How the program is configured, read from the variables and secrets that `.env.example` describes.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which lines the log holds: `info`, `warn,kernel=debug`.
+    pub log: String,
+    /// Whether each of them is a JSON object.
+    pub log_json: bool,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The database's logins.
+    pub db: DbConfig,
+    /// The login that owns the schema, if the program is to migrate.
+    pub migrate: Option<SecretString>,
+    /// The configuration of the app.
+    pub config: Config,
+    /// The settings of the product.
+    pub settings: Settings,
+}
+
+impl Options {
+    /// Reads the variables that `var` knows, and the secrets where they say that those are.
+    ///
+    /// # Errors
+    /// [`StartError::Configuration`], with everything that is wrong.
+    pub async fn read(
+        var: impl Fn(&str) -> Option<String> + Clone + Send + Sync + 'static,
+    ) -> Result<Self, StartError> {
+        let mut reader = Reader::new(var);
+        let environment = reader.environment;
+        let listen = reader.parsed("LISTEN").unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)));
+        let db = reader.db().await;
+        let keys = reader.keys().await;
+        let migrate = reader.secret("MIGRATE_DATABASE_URL").await;
+        let proxies = reader.proxies();
+        let log = reader.var("LOG").unwrap_or_else(|| "info".to_owned());
+        let log_json = match reader.var("LOG_FORMAT").as_deref() {
+            None => environment == Environment::Production,
+            Some("json") => true,
+            Some("text") => false,
+            Some(_) => reader.wrong("LOG_FORMAT", "it is neither text nor json", false),
+        };
+        let public_origin = reader.var("PUBLIC_ORIGIN");
+        let (Some(keys), true) = (keys, reader.errors.is_empty()) else {
+            return Err(StartError::Configuration(reader.errors));
+        };
+        let mut config = Config::new(keys);
+        config.http.public_origin = public_origin;
+        config.http.trusted_proxies = proxies;
+        let settings = Settings { environment, ..Settings::default() };
+        Ok(Self { log, log_json, listen, db, migrate, config, settings })
+    }
+}
+
+/// Reads settings, and remembers what was wrong with them.
+struct Reader {
+    var: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    secrets: SecretSources,
+    environment: Environment,
+    errors: Vec<ConfigError>,
+}
+
+impl Reader {
+    fn new(var: impl Fn(&str) -> Option<String> + Clone + Send + Sync + 'static) -> Self {
+        let mut reader = Self {
+            var: Box::new(var.clone()),
+            secrets: SecretSources::new(),
+            environment: Environment::Production,
+            errors: Vec::new(),
+        };
+        reader.environment = match reader.var("APP_ENV").as_deref() {
+            None | Some("development") => Environment::Development,
+            Some("production") => Environment::Production,
+            Some(_) => {
+                reader.wrong("APP_ENV", "it is neither development nor production", Environment::Production)
+            }
+        };
+        let plain = match reader.var("ALLOW_PLAIN_SECRETS").as_deref() {
+            None => reader.environment == Environment::Development,
+            Some("true") => true,
+            Some("false") => false,
+            Some(_) => reader.wrong("ALLOW_PLAIN_SECRETS", "it is neither true nor false", false),
+        };
+        let env = EnvSecrets::new(var);
+        reader.secrets = reader.secrets.with(if plain { env } else { env.refusing_plain() });
+        if let Some(folder) = reader.var("SECRETS_DIR") {
+            reader.secrets = reader.secrets.with(FileSecrets::new(folder));
+        }
+        reader
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        (self.var)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Notes what is wrong, and goes on with something so that the rest is looked at too.
+    fn wrong<T>(&mut self, name: &'static str, reason: impl ToString, instead: T) -> T {
+        self.errors.push(unreadable(name, reason));
+        instead
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
+        let text = self.var(name)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => self.wrong(name, error, None),
+        }
+    }
+
+    fn proxies(&mut self) -> Vec<IpNet> {
+        let text = self.var("TRUSTED_PROXIES").unwrap_or_default();
+        let mut networks = Vec::new();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            match part.trim().parse() {
+                Ok(network) => networks.push(network),
+                Err(error) => self.wrong("TRUSTED_PROXIES", error, ()),
+            }
+        }
+        networks
+    }
+
+    async fn secret(&mut self, name: &'static str) -> Option<SecretString> {
+        match self.secrets.get(name).await {
+            Ok(secret) => secret,
+            Err(error) => {
+                self.errors.push(error.into());
+                None
+            }
+        }
+    }
+
+    async fn needed(&mut self, name: &'static str) -> Option<SecretString> {
+        let before = self.errors.len();
+        let secret = self.secret(name).await;
+        if secret.is_none() && self.errors.len() == before {
+            self.errors.push(ConfigError::Missing(name));
+        }
+        secret
+    }
+
+    /// The logins of the database. A URL that is none is told without its text, which holds a password.
+    async fn db(&mut self) -> DbConfig {
+        let text = |secret: SecretString| secret.expose_secret().to_owned();
+        let mut db = DbConfig::new(self.needed("APP_DATABASE_URL").await.map(text).unwrap_or_default());
+        db.worker = self.secret("WORKER_DATABASE_URL").await.map(text);
+        db.operator = self.secret("OPERATOR_DATABASE_URL").await.map(text);
+        let urls = [
+            ("APP_DATABASE_URL", Some(&db.app).filter(|url| !url.is_empty())),
+            ("WORKER_DATABASE_URL", db.worker.as_ref()),
+            ("OPERATOR_DATABASE_URL", db.operator.as_ref()),
+        ];
+        for (name, url) in urls {
+            if url.is_some_and(|url| url.parse::<PgConnectOptions>().is_err()) {
+                self.errors.push(unreadable(name, "it is no URL of a PostgreSQL database"));
+            }
+        }
+        if let Some(prefix) = self.var("DATABASE_ROLE_PREFIX") {
+            db.roles = RoleNames::prefixed(&prefix);
+        }
+        db
+    }
+
+    /// The key that wraps, and those that did before it.
+    async fn keys(&mut self) -> Option<LocalKeys> {
+        let key_id = self.var("APP_KEY_ID").unwrap_or_else(|| "1".to_owned());
+        let key = self.needed("APP_KEY").await;
+        let older = self.secret("APP_KEYS_OLDER").await;
+        let keys = LocalKeys::new(key_id, key?.expose_secret());
+        let mut keys = match keys {
+            Ok(keys) => keys,
+            Err(error) => return self.wrong("APP_KEY", error, None),
+        };
+        let older = older.unwrap_or_default();
+        for part in older.expose_secret().split(',').filter(|part| !part.trim().is_empty()) {
+            let Some((key_id, key)) = part.trim().split_once(':') else {
+                return self.wrong("APP_KEYS_OLDER", "each key is written as id:key", None);
+            };
+            keys = match keys.and_older(key_id, key) {
+                Ok(keys) => keys,
+                Err(error) => return self.wrong("APP_KEYS_OLDER", error, None),
+            };
+        }
+        Some(keys)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "errors and literals read better without an ampersand")]
+pub(super) fn unreadable(name: &'static str, reason: impl ToString) -> ConfigError {
+    ConfigError::Unreadable { name, reason: reason.to_string() }
+}
