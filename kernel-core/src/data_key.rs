@@ -158,10 +158,7 @@ impl Keyring {
             && let Err(error) = self.read_again(db).await
         {
             self.set(None, SETBACK);
-            tracing::warn!(
-                error = crate::error::Error::from(error).with_causes(),
-                "the data keys cannot be read"
-            );
+            tracing::warn!(error = crate::error::causes(&error), "the data keys cannot be read");
         }
     }
 

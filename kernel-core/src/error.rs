@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
 use crate::role::{Feature, Permission};
 
 /// What a caller can do about an error. HTTP status codes follow from it, in one place.
@@ -76,6 +79,35 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
     }
 }
 
+/// An error and what caused it, on one line, for a log. Where PostgreSQL quotes the value that it could not read, its
+/// message is left out and its code stays: the value may be a secret.
+#[must_use]
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let (mut text, mut cause, mut quoting) = (error.to_string(), Some(error), None);
+    while let Some(error) = cause {
+        quoting = quoting.or_else(|| quoted(error));
+        cause = error.source();
+        if let Some(error) = cause {
+            text = format!("{text}: {error}");
+        }
+    }
+    match quoting {
+        // In whichever link of the chain it stands: transparent ones repeat what is below them.
+        Some((message, code)) => text.replace(&message, &format!("a value cannot be read ({code})")),
+        None => text,
+    }
+}
+
+/// The message and the code of an error of the database about a value: the class 22 of SQLSTATE.
+fn quoted(error: &(dyn std::error::Error + 'static)) -> Option<(String, String)> {
+    let inner = || error.downcast_ref::<sqlx::Error>()?.as_database_error();
+    let boxed = || error.downcast_ref::<Box<dyn DatabaseError>>().map(|error| &**error);
+    let own = || error.downcast_ref::<PgDatabaseError>().map(|error| error as &dyn DatabaseError);
+    let error = inner().or_else(boxed).or_else(own)?;
+    let code = error.code().filter(|code| code.starts_with("22"))?;
+    Some((error.message().to_owned(), code.into_owned()))
+}
+
 impl<F: Fault> From<F> for Error {
     fn from(fault: F) -> Self {
         Self {
@@ -89,22 +121,10 @@ impl<F: Fault> From<F> for Error {
     }
 }
 
-/// The text of an error and of what caused it.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 impl Error {
     /// The error and what caused it, for the log only.
     pub(crate) fn with_causes(&self) -> String {
-        with_causes(self)
+        causes(self)
     }
 
     /// An error with a code of the kernel's own vocabulary.

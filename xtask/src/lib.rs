@@ -19,5 +19,6 @@ pub mod parity;
 pub mod postgres;
 pub mod prove;
 pub mod search;
+pub mod secrets;
 pub mod test;
 pub mod wire;

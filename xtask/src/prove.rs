@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, audit, browser, cargo, isolation, limits, parity, postgres, search};
+use crate::{atomicity, audit, browser, cargo, isolation, limits, parity, postgres, search, secrets};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +110,12 @@ pub const PROOFS: &[Proof] = &[
         about: "every audit row is sealed, and whatever is changed afterwards is found",
         faults: audit::FAULTS,
         run: |options| Box::pin(audit::run(options)),
+    },
+    Proof {
+        name: "secrets",
+        about: "secrets leave no trace, keys turn under traffic, a ciphertext opens in its place only",
+        faults: secrets::FAULTS,
+        run: |options| Box::pin(secrets::run(options)),
     },
     Proof {
         name: "browser",

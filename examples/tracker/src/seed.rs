@@ -19,7 +19,7 @@ use crate::comment::CommentText;
 use crate::issue::{EditIssue, NewIssue, Priority, Status};
 use crate::label::{LabelId, NewLabel};
 use crate::project::NewProject;
-use crate::tracker::{Settings, Tracker};
+use crate::tracker::{Settings, Tracker, app};
 use content::{WORKSPACES, WorkspaceContent};
 
 pub use content::{DEMO, PASSWORD, PEOPLE, email};
@@ -70,7 +70,7 @@ pub async fn run(
         return Err(SeedError::Production);
     }
     // Makes the first data key, if there is none. Not from the seed below: everybody knows that.
-    drop(App::builder(Db::new(db)?, Config::new(keys.clone())).build().await?);
+    drop(app(Db::new(db)?, Config::new(keys.clone()), settings).build().await?);
     let mut config = Config::new(keys);
     config.clock =
         Clock::manual(DateTime::from_timestamp(BEGINNING, 0).unwrap_or(DateTime::<Utc>::UNIX_EPOCH));

@@ -9,7 +9,7 @@ use super::Config;
 use crate::catalog::Finding;
 use crate::data_key::DataKeyError;
 use crate::db::{Db, DbError, Login, unsafe_login};
-use crate::error::with_causes;
+use crate::error::causes;
 use crate::http::Access;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
@@ -74,8 +74,8 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Catalog(finding) => write!(f, "{finding}"),
-            Self::DataKeys(error) => f.write_str(&with_causes(error)),
-            Self::Database(error) => write!(f, "the database cannot be asked: {}", with_causes(error)),
+            Self::DataKeys(error) => f.write_str(&causes(error)),
+            Self::Database(error) => write!(f, "the database cannot be asked: {}", causes(error)),
             Self::DeclaredTwice { what, name } => write!(f, "the {what} {name} is declared twice"),
             Self::Login(error) => write!(f, "{error}"),
             Self::Message { pillar, reason } => write!(f, "the messages of {pillar}: {reason}"),

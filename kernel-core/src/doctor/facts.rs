@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::app::Config;
 use crate::catalog::Finding;
 use crate::db::{Db, DbError, Login, powers};
-use crate::error::with_causes;
+use crate::error::causes;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
 use crate::store::role::{Powers, may_execute_any};
@@ -89,7 +89,7 @@ impl<'a> Facts<'a> {
         for login in [Login::App, Login::Worker, Login::Operator] {
             let pool = db.pools().find_map(|(other, pool)| (other == login).then_some(pool));
             let seen = match pool {
-                Some(pool) => Some(seen(db, pool, login, plan).await.map_err(|error| with_causes(&error))),
+                Some(pool) => Some(seen(db, pool, login, plan).await.map_err(|error| causes(&error))),
                 None => None,
             };
             app = app.or(pool);
@@ -97,12 +97,12 @@ impl<'a> Facts<'a> {
         }
         let (server, findings) = match app {
             Some(pool) => (
-                look(db, pool, config, plan).await.map_err(|error| with_causes(&error)),
+                look(db, pool, config, plan).await.map_err(|error| causes(&error)),
                 db.outside(pool, async |conn: &mut PgConnection| {
                     plan.verify(conn).await.map_err(DbError::from)
                 })
                 .await
-                .map_err(|error| with_causes(&error)),
+                .map_err(|error| causes(&error)),
             ),
             None => (Err("there is no app login".to_owned()), Err("there is no app login".to_owned())),
         };
@@ -110,7 +110,7 @@ impl<'a> Facts<'a> {
             None => (Err("the login that migrates was not given".to_owned()), None),
             Some(url) => match ledgers(url, plan).await {
                 Ok((ledgers, pooled)) => (Ok(ledgers), Some(pooled)),
-                Err(error) => (Err(with_causes(&error)), None),
+                Err(error) => (Err(causes(&error)), None),
             },
         };
         let connections = db.pools().map(|(_, pool)| pool.options().get_max_connections()).sum();

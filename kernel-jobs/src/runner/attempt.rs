@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use kernel_core::job::{Claim, Fence};
-use kernel_core::{DbError, Error, ErrorKind, JobDef};
+use kernel_core::{DbError, Error, ErrorKind, JobDef, causes};
 use sqlx::PgConnection;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::shared::{Shared, chain};
+use super::shared::Shared;
 use crate::store::job;
 use crate::store::lease::{Claimed, Lease};
 
@@ -50,7 +50,7 @@ impl Failure {
 
     fn text(&self) -> String {
         match self {
-            Self::Error(error) => chain(error),
+            Self::Error(error) => causes(error),
             Self::Panicked(message) => message.clone(),
             Self::TimedOut => "the time limit passed".to_owned(),
         }

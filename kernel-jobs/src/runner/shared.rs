@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use kernel_core::job::JobNoun;
-use kernel_core::{App, Chore, Ctx, DbError, JobDef, WorkerDb};
+use kernel_core::{App, Chore, Ctx, DbError, JobDef, WorkerDb, causes};
 use sqlx::PgConnection;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -196,21 +196,10 @@ impl Shared {
 
     /// Notes that the database refused part of the runner's work.
     pub(super) fn refused(&self, what: &'static str, error: &DbError) {
-        tracing::warn!(worker = self.config.name, what, error = chain(error), "the queue refused");
+        tracing::warn!(worker = self.config.name, what, error = causes(error), "the queue refused");
     }
 }
 
 fn count(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
-}
-
-/// An error and what caused it, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -13,6 +13,7 @@ use kernel_core::{Config, DbConfig, LocalKeys, RoleNames};
 use sqlx::postgres::PgConnectOptions;
 
 use super::StartError;
+use crate::log::RequestLog;
 use crate::tracker::Settings;
 
 /// What is wrong with one setting.
@@ -87,7 +88,8 @@ impl Options {
         let mut config = Config::new(keys);
         config.http.public_origin = public_origin;
         config.http.trusted_proxies = proxies;
-        let settings = Settings { environment, ..Settings::default() };
+        let kept = (environment == Environment::Development).then(RequestLog::default);
+        let settings = Settings { environment, log: kept, ..Settings::default() };
         Ok(Self { log, log_json, listen, db, migrate, config, settings })
     }
 }

@@ -1,0 +1,393 @@
+//! Two nodes write and read sealed values while data keys rotate, are wrapped anew, and everything is sealed again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
+use kernel_core::secret::ExposeSecret;
+use kernel_core::testkit::TestKernel;
+use kernel_core::{
+    App, Clock, Ctx, Db, DbError, Entropy, Error, LocalKeys, TenantTx, Tx, Workspace, open, seal,
+};
+use sqlx::{Executor, PgConnection};
+use tokio::task::JoinSet;
+
+use super::product::{self, ChannelId, TOKEN};
+use crate::outcome::Outcome;
+use crate::wire::{PgTarget, Proxy, Rewrite, Rewriting};
+
+const WORKSPACES: usize = 3;
+/// Rows per workspace; each has one writer, so that the last value that it was told is committed is the right one.
+const ROWS: usize = 20;
+const WRITERS: usize = 6;
+/// How long the re-sealing waits between reading and writing, so that others write meanwhile.
+const PAUSE: &str = "0.03";
+
+/// What is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A new key seals at once.
+    EarlyKey,
+    /// What is sealed again overwrites what was written meanwhile.
+    LostUpdate,
+}
+
+/// Makes the re-sealing slow, and in the fault's case careless.
+struct Slow {
+    careless: bool,
+}
+
+impl Rewrite for Slow {
+    fn rewrite(&self, sql: &str) -> Rewriting {
+        let reads = sql.starts_with("SELECT id, \"token\" FROM \"vault\".\"channel\"");
+        let writes = sql.starts_with("UPDATE \"vault\".\"channel\" AS t");
+        let sql = match (reads, writes && self.careless) {
+            (true, _) => {
+                Some(sql.replace("WHERE ", &format!("WHERE (SELECT true FROM pg_sleep({PAUSE})) AND ")))
+            }
+            (_, true) => Some(sql.replace(" AND t.\"token\" = n.before", "")),
+            _ => None,
+        };
+        Rewriting { sql, unparsed: Vec::new() }
+    }
+}
+
+/// One of the processes of the installation: its app, and its own idea of the time.
+#[derive(Clone)]
+struct Node {
+    app: App,
+    clock: Clock,
+}
+
+#[derive(Default)]
+struct Tally {
+    stop: AtomicBool,
+    writes: AtomicU64,
+    reads: AtomicU64,
+    failed: AtomicU64,
+    unopened: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// A row, and the last value that its writer was told is committed.
+struct Row {
+    workspace: Workspace,
+    id: ChannelId,
+    last: AtomicU64,
+}
+
+pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
+    let (first, second) = (key(), key());
+    let keys = |names: &[(&str, &str)]| -> Result<LocalKeys> {
+        let (newest, older) = names.split_first().context("there is a key")?;
+        let keys = LocalKeys::new(newest.0, newest.1)?;
+        Ok(older.iter().try_fold(keys, |keys, (id, key)| keys.and_older(*id, key))?)
+    };
+    // Every node can unwrap with the new key before anybody wraps with it.
+    let old = keys(&[("1", &first), ("2", &second)])?;
+    let kernel = TestKernel::with(product::config(old.clone()), |app| product::register(app, None)).await;
+    let mut admin = kernel.admin().await;
+    admin.execute("DELETE FROM kernel_core.data_key").await?;
+    // All at once: one of them makes the first key.
+    let starts = (0..4).map(|node| start(&kernel, old.clone(), node, None));
+    let nodes: Vec<Node> = futures_util::future::try_join_all(starts).await?;
+    let first_keys: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM kernel_core.data_key").fetch_one(&mut admin).await?;
+
+    let proxy = Proxy::start(
+        &PgTarget::from_url(&kernel.database.logins().admin())?,
+        Arc::new(Slow { careless: fault == Some(Fault::LostUpdate) }),
+    )
+    .await?;
+    let sealer = start(&kernel, old.clone(), 4, Some(&proxy)).await?;
+    let (both, tally) = (
+        Keys { both: keys(&[("2", &second), ("1", &first)])?, newest: keys(&[("2", &second)])? },
+        Arc::new(Tally::default()),
+    );
+    let rows = Arc::new(rows(&kernel, &nodes[0]).await?);
+    let mut traffic = traffic(&nodes, &rows, &tally);
+    let rounds = if short { 2 } else { 8 };
+    let mut trial = Trial {
+        kernel: &kernel,
+        rotator: nodes[0].clone(),
+        nodes,
+        sealer,
+        admin,
+        fault,
+        changed: 0,
+        resealed: 0,
+        rewrapped: 0,
+    };
+    let turned = trial.turn(rounds, &both).await;
+    tally.stop.store(true, Ordering::SeqCst);
+    while let Some(ended) = traffic.join_next().await {
+        ended?;
+    }
+    turned?;
+    let open_at_end = trial.end(&rows, both.newest).await?;
+    Ok(trial.outcome(first_keys, &tally, open_at_end, rows.len()))
+}
+
+/// The provider's keys: while it changes, and after.
+struct Keys {
+    both: LocalKeys,
+    newest: LocalKeys,
+}
+
+fn key() -> String {
+    STANDARD.encode(Entropy::system().bytes::<32>())
+}
+
+/// A node whose clock is a little off, as clocks are.
+async fn start(kernel: &TestKernel, keys: LocalKeys, node: i32, proxy: Option<&Proxy>) -> Result<Node> {
+    let mut config = product::config(keys);
+    config.clock = Clock::manual(kernel.clock.now() + TimeDelta::seconds(i64::from(node) * 7));
+    let clock = config.clock.clone();
+    let mut db = kernel.database.logins().config();
+    db.max_connections = 8;
+    if let Some(proxy) = proxy {
+        db.app = proxy.url(&db.app)?;
+    }
+    let app = product::register(App::builder(Db::new(&db)?, config), None).build().await;
+    Ok(Node { app: app.map_err(|problems| anyhow!("{problems}"))?, clock })
+}
+
+async fn rows(kernel: &TestKernel, node: &Node) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for _ in 0..WORKSPACES {
+        let workspace = kernel.found_workspace().await;
+        let ctx = node.app.system("secrets");
+        for _ in 0..ROWS {
+            let id = ctx.new_id();
+            let insert = async |tx: &mut TenantTx| product::insert(tx, id, "row", "0", None).await;
+            node.app.db().tenant(&ctx, &workspace, insert).await?;
+            rows.push(Row { workspace: workspace.clone(), id, last: AtomicU64::new(0) });
+        }
+    }
+    Ok(rows)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the traffic is the trial's own, and it waits for it")]
+fn traffic(nodes: &[Node], rows: &Arc<Vec<Row>>, tally: &Arc<Tally>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for writer in 0..WRITERS {
+        let node = nodes[writer % nodes.len()].clone();
+        tasks.spawn(write(node, rows.clone(), writer, tally.clone()));
+    }
+    for node in nodes.iter().take(3).cloned() {
+        tasks.spawn(look(node, rows.clone(), tally.clone()));
+    }
+    tasks
+}
+
+/// Counts up in the rows that are this writer's.
+async fn write(node: Node, rows: Arc<Vec<Row>>, writer: usize, tally: Arc<Tally>) {
+    let ctx = node.app.system("writer");
+    while !tally.stop.load(Ordering::SeqCst) {
+        for row in rows.iter().skip(writer).step_by(WRITERS) {
+            let next = row.last.load(Ordering::SeqCst) + 1;
+            match set(&node.app, &ctx, row, next).await {
+                Ok(()) => {
+                    row.last.store(next, Ordering::SeqCst);
+                    tally.writes.fetch_add(1, Ordering::SeqCst);
+                }
+                Err(error) => {
+                    eprintln!("a write failed: {}", kernel_core::causes(&error));
+                    tally.failed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+    }
+}
+
+async fn set(app: &App, ctx: &Ctx, row: &Row, value: u64) -> Result<(), Error> {
+    app.db()
+        .tenant(ctx, &row.workspace, async |tx: &mut TenantTx| {
+            let sealed = seal(tx, TOKEN, row.id, value.to_string().as_bytes())?;
+            let workspace = tx.workspace_id();
+            sqlx::query("UPDATE vault.channel SET token = $3 WHERE workspace_id = $1 AND id = $2")
+                .bind(workspace)
+                .bind(row.id)
+                .bind(sealed)
+                .execute(tx.conn())
+                .await
+                .map_err(DbError::from)?;
+            Ok(())
+        })
+        .await
+}
+
+/// Reads every row; none may be older than what was committed before.
+async fn look(node: Node, rows: Arc<Vec<Row>>, tally: Arc<Tally>) {
+    let ctx = node.app.system("reader");
+    while !tally.stop.load(Ordering::SeqCst) {
+        for row in rows.iter() {
+            let least = row.last.load(Ordering::SeqCst);
+            match get(&node.app, &ctx, row).await {
+                Ok(Some(value)) => {
+                    tally.reads.fetch_add(1, Ordering::SeqCst);
+                    tally.lost.fetch_add(u64::from(value < least), Ordering::SeqCst);
+                }
+                Ok(None) => {
+                    tally.unopened.fetch_add(1, Ordering::SeqCst);
+                }
+                Err(error) => {
+                    eprintln!("a read failed: {}", kernel_core::causes(&error));
+                    tally.failed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+    }
+}
+
+/// What the row holds; `None` if it does not open.
+async fn get(app: &App, ctx: &Ctx, row: &Row) -> Result<Option<u64>, Error> {
+    app.db()
+        .tenant(&ctx.reading(), &row.workspace, async |tx: &mut TenantTx| {
+            let workspace = tx.workspace_id();
+            let sealed: Vec<u8> =
+                sqlx::query_scalar("SELECT token FROM vault.channel WHERE workspace_id = $1 AND id = $2")
+                    .bind(workspace)
+                    .bind(row.id)
+                    .fetch_one(tx.conn())
+                    .await
+                    .map_err(DbError::from)?;
+            let plain = open(tx, TOKEN, row.id, &sealed).ok();
+            Ok(plain.and_then(|plain| std::str::from_utf8(plain.expose_secret()).ok()?.parse().ok()))
+        })
+        .await
+}
+
+struct Trial<'a> {
+    kernel: &'a TestKernel,
+    nodes: Vec<Node>,
+    rotator: Node,
+    /// Re-seals through the proxy.
+    sealer: Node,
+    admin: PgConnection,
+    fault: Option<Fault>,
+    changed: u64,
+    resealed: u64,
+    rewrapped: u32,
+}
+
+impl Trial<'_> {
+    async fn turn(&mut self, rounds: usize, keys: &Keys) -> Result<()> {
+        for round in 0..rounds {
+            let first = self.rotator.app.clone();
+            let ctx = first.system("secrets");
+            let number = first.rotate_data_key(&ctx).await?;
+            if self.fault == Some(Fault::EarlyKey) {
+                sqlx::query("UPDATE kernel_core.data_key SET sealing_from = created_at WHERE number = $1")
+                    .bind(number)
+                    .execute(&mut self.admin)
+                    .await?;
+                // One node hears of it, and the others do not yet.
+                self.nodes[0].clock.advance(TimeDelta::minutes(5));
+            }
+            // The other nodes may not know of it for five minutes.
+            self.wait(0).await;
+            self.wait(4).await;
+            // Now they do, and now it seals.
+            self.wait(7).await;
+            let status = first.data_keys(&ctx).await?;
+            ensure!(
+                status.iter().any(|key| key.number == number && key.sealing),
+                "the new key does not seal"
+            );
+            if round == rounds / 2 {
+                let changing = start(self.kernel, keys.both.clone(), 0, None).await?;
+                self.rewrapped = changing.app.rewrap_data_keys(&changing.app.system("secrets")).await?;
+                // Whoever rotates wraps with the new key from here on; the others know it as one that unwraps.
+                changing.clock.advance(self.nodes[1].clock.now() - changing.clock.now());
+                self.rotator = changing;
+            }
+            let (slow, quick) = tokio::join!(reseal(&self.sealer.app), reseal(&self.nodes[1].app));
+            let (slow, quick) = (slow?, quick?);
+            self.changed += slow.1 + quick.1;
+            self.resealed += slow.0 + quick.0;
+        }
+        Ok(())
+    }
+
+    /// Lets the traffic run, after so many minutes on everybody's clock.
+    async fn wait(&self, minutes: i64) {
+        for node in self.nodes.iter().chain([&self.sealer, &self.rotator]) {
+            node.clock.advance(TimeDelta::minutes(minutes));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+
+    /// Whether a fresh node opens every row with the newest data key and the provider's newest key alone, and finds the
+    /// value that was written last.
+    async fn end(&mut self, rows: &[Row], newest: LocalKeys) -> Result<usize> {
+        while reseal(&self.nodes[1].app).await?.0 > 0 {}
+        sqlx::query(
+            "DELETE FROM kernel_core.data_key WHERE number < (SELECT max(number) FROM kernel_core.data_key)",
+        )
+        .execute(&mut self.admin)
+        .await?;
+        let fresh = start(self.kernel, newest, 0, None).await?;
+        let ctx = fresh.app.system("secrets");
+        let mut right = 0;
+        for row in rows {
+            let value = get(&fresh.app, &ctx, row).await?;
+            right += usize::from(value == Some(row.last.load(Ordering::SeqCst)));
+        }
+        Ok(right)
+    }
+
+    fn outcome(self, first_keys: i64, tally: &Tally, right: usize, rows: usize) -> Outcome {
+        let figures: BTreeMap<_, _> = [
+            ("writes", &tally.writes),
+            ("reads", &tally.reads),
+            ("failed", &tally.failed),
+            ("unopened", &tally.unopened),
+            ("lost", &tally.lost),
+        ]
+        .map(|(name, value)| (name, value.load(Ordering::SeqCst)))
+        .into();
+        let mut outcome = Outcome::new().value("first_keys", first_keys);
+        for name in ["writes", "reads", "failed", "unopened", "lost"] {
+            outcome = outcome.value(name, figures[name]);
+        }
+        outcome
+            .value("resealed", self.resealed)
+            .value("overtaken", self.changed)
+            .value("rewrapped", self.rewrapped)
+            .value("at_end", format!("{right}/{rows}"))
+            .require(first_keys == 1, "nodes that start at once do not agree on one data key")
+            .require(figures["writes"] > 100 && figures["reads"] > 100, "there was no traffic to speak of")
+            .require(figures["failed"] == 0, "a write or a read failed")
+            .require(figures["unopened"] == 0, "a value did not open while keys changed")
+            .require(figures["lost"] == 0, "a write was lost")
+            .require(self.resealed >= rows as u64, "less was sealed again than there is")
+            .require(
+                self.changed > 0 || self.fault.is_some(),
+                "no write came between: nothing was shown about those",
+            )
+            .require(self.rewrapped > 0, "no data key was wrapped anew")
+            .require(right == rows, "with the newest keys alone, not every row has its last value")
+    }
+}
+
+/// Until a whole pass finds nothing; how many were sealed again, and how many others were quicker.
+async fn reseal(app: &App) -> Result<(u64, u64)> {
+    let ctx = app.system("secrets");
+    let (mut resealed, mut changed) = (0, 0);
+    for _ in 0..50 {
+        let piece = app.reseal(&ctx, 1000).await?;
+        ensure!(piece.unreadable == 0, "{} values do not open", piece.unreadable);
+        resealed += piece.resealed;
+        changed += piece.changed;
+        if piece.done {
+            break;
+        }
+    }
+    Ok((resealed, changed))
+}
