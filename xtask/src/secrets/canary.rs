@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use kernel_core::Entropy;
@@ -13,6 +14,8 @@ const SHORTEST: usize = 12;
 #[derive(Debug, Default)]
 pub(super) struct Canaries {
     all: Vec<Canary>,
+    /// Finds any form of any of them; made anew when there is another one.
+    finder: Option<AhoCorasick>,
     found: Vec<String>,
     /// How many texts were searched, and how many bytes they had.
     pub(super) texts: usize,
@@ -34,6 +37,7 @@ impl Canaries {
     pub(super) fn add(&mut self, name: &str, secret: &[u8]) {
         assert!(secret.len() >= SHORTEST, "{name} is too short to look for");
         self.all.push(Canary { name: name.to_owned(), forms: forms(secret) });
+        self.finder = None;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -44,12 +48,17 @@ impl Canaries {
     pub(super) fn search(&mut self, place: &str, text: &str) {
         self.texts += 1;
         self.bytes += text.len();
-        self.found.extend(
-            self.all
-                .iter()
-                .filter_map(|canary| canary.form_in(text))
-                .map(|found| format!("{found} in {place}")),
-        );
+        let all = &self.all;
+        let named =
+            || all.iter().flat_map(|canary| canary.forms.iter().map(|form| (canary.name.as_str(), form)));
+        let finder = self.finder.get_or_insert_with(|| {
+            AhoCorasick::new(named().map(|(_, (_, form))| form)).expect("the forms fit into an automaton")
+        });
+        let names: Vec<_> = named().collect();
+        self.found.extend(finder.find_overlapping_iter(text).map(|hit| {
+            let (name, (form, _)) = names[hit.pattern().as_usize()];
+            format!("{name} as {form} in {place}")
+        }));
     }
 
     /// The same, for an answer that hands one of them out.
@@ -64,13 +73,6 @@ impl Canaries {
         found.sort();
         found.dedup();
         found
-    }
-}
-
-impl Canary {
-    fn form_in(&self, text: &str) -> Option<String> {
-        let (form, _) = self.forms.iter().find(|(_, form)| text.contains(form.as_str()))?;
-        Some(format!("{} as {form}", self.name))
     }
 }
 

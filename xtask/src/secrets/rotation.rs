@@ -14,7 +14,7 @@ use kernel_core::testkit::TestKernel;
 use kernel_core::{
     App, Clock, Ctx, Db, DbError, Entropy, Error, LocalKeys, TenantTx, Tx, Workspace, open, seal,
 };
-use sqlx::{Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tokio::task::JoinSet;
 
 use super::product::{self, ChannelId, TOKEN};
@@ -105,6 +105,7 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
     )
     .await?;
     let sealer = start(&kernel, old.clone(), 4, Some(&proxy)).await?;
+    let rotator = start(&kernel, old.clone(), 5, None).await?;
     let (both, tally) = (
         Keys { both: keys(&[("2", &second), ("1", &first)])?, newest: keys(&[("2", &second)])? },
         Arc::new(Tally::default()),
@@ -114,7 +115,7 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
     let rounds = if short { 2 } else { 8 };
     let mut trial = Trial {
         kernel: &kernel,
-        rotator: nodes[0].clone(),
+        rotator,
         nodes,
         sealer,
         admin,
@@ -192,7 +193,12 @@ async fn write(node: Node, rows: Arc<Vec<Row>>, writer: usize, tally: Arc<Tally>
         for row in rows.iter().skip(writer).step_by(WRITERS) {
             let next = row.last.load(Ordering::SeqCst) + 1;
             match set(&node.app, &ctx, row, next).await {
-                Ok(()) => {
+                Ok(before) => {
+                    tally.lost.fetch_add(
+                        u64::from(before.is_some_and(|before| before + 1 != next)),
+                        Ordering::SeqCst,
+                    );
+                    tally.unopened.fetch_add(u64::from(before.is_none()), Ordering::SeqCst);
                     row.last.store(next, Ordering::SeqCst);
                     tally.writes.fetch_add(1, Ordering::SeqCst);
                 }
@@ -205,9 +211,11 @@ async fn write(node: Node, rows: Arc<Vec<Row>>, writer: usize, tally: Arc<Tally>
     }
 }
 
-async fn set(app: &App, ctx: &Ctx, row: &Row, value: u64) -> Result<(), Error> {
+/// Writes a value, and returns the one that was there; `None` if that did not open.
+async fn set(app: &App, ctx: &Ctx, row: &Row, value: u64) -> Result<Option<u64>, Error> {
     app.db()
         .tenant(ctx, &row.workspace, async |tx: &mut TenantTx| {
+            let before = read(tx, row, " FOR UPDATE").await?;
             let sealed = seal(tx, TOKEN, row.id, value.to_string().as_bytes())?;
             let workspace = tx.workspace_id();
             sqlx::query("UPDATE vault.channel SET token = $3 WHERE workspace_id = $1 AND id = $2")
@@ -217,7 +225,7 @@ async fn set(app: &App, ctx: &Ctx, row: &Row, value: u64) -> Result<(), Error> {
                 .execute(tx.conn())
                 .await
                 .map_err(DbError::from)?;
-            Ok(())
+            Ok(before)
         })
         .await
 }
@@ -247,20 +255,18 @@ async fn look(node: Node, rows: Arc<Vec<Row>>, tally: Arc<Tally>) {
 
 /// What the row holds; `None` if it does not open.
 async fn get(app: &App, ctx: &Ctx, row: &Row) -> Result<Option<u64>, Error> {
-    app.db()
-        .tenant(&ctx.reading(), &row.workspace, async |tx: &mut TenantTx| {
-            let workspace = tx.workspace_id();
-            let sealed: Vec<u8> =
-                sqlx::query_scalar("SELECT token FROM vault.channel WHERE workspace_id = $1 AND id = $2")
-                    .bind(workspace)
-                    .bind(row.id)
-                    .fetch_one(tx.conn())
-                    .await
-                    .map_err(DbError::from)?;
-            let plain = open(tx, TOKEN, row.id, &sealed).ok();
-            Ok(plain.and_then(|plain| std::str::from_utf8(plain.expose_secret()).ok()?.parse().ok()))
-        })
-        .await
+    let look = async |tx: &mut TenantTx| read(tx, row, "").await;
+    app.db().tenant(&ctx.reading(), &row.workspace, look).await
+}
+
+async fn read(tx: &mut TenantTx, row: &Row, lock: &str) -> Result<Option<u64>, Error> {
+    let workspace = tx.workspace_id();
+    let statement = format!("SELECT token FROM vault.channel WHERE workspace_id = $1 AND id = $2{lock}");
+    let found =
+        sqlx::query_scalar(AssertSqlSafe(statement)).bind(workspace).bind(row.id).fetch_one(tx.conn());
+    let sealed: Vec<u8> = found.await.map_err(DbError::from)?;
+    let plain = open(tx, TOKEN, row.id, &sealed).ok();
+    Ok(plain.and_then(|plain| std::str::from_utf8(plain.expose_secret()).ok()?.parse().ok()))
 }
 
 struct Trial<'a> {
@@ -288,13 +294,20 @@ impl Trial<'_> {
                     .execute(&mut self.admin)
                     .await?;
                 // One node hears of it, and the others do not yet.
-                self.nodes[0].clock.advance(TimeDelta::minutes(5));
+                self.nodes[0].app.data_keys(&self.nodes[0].app.system("secrets")).await?;
             }
             // The other nodes may not know of it for five minutes.
             self.wait(0).await;
             self.wait(4).await;
-            // Now they do, and now it seals.
-            self.wait(7).await;
+            // Now they do, and now it seals. At once, before the traffic has written everything anew.
+            self.pass(7);
+            // In every other round a second process does the same at the same time.
+            let quick = async { if round % 2 == 1 { reseal(&self.nodes[1].app).await } else { Ok((0, 0)) } };
+            let (slow, quick) = tokio::join!(reseal(&self.sealer.app), quick);
+            let (slow, quick) = (slow?, quick?);
+            self.changed += slow.1 + quick.1;
+            self.resealed += slow.0 + quick.0;
+            self.wait(0).await;
             let status = first.data_keys(&ctx).await?;
             ensure!(
                 status.iter().any(|key| key.number == number && key.sealing),
@@ -307,19 +320,20 @@ impl Trial<'_> {
                 changing.clock.advance(self.nodes[1].clock.now() - changing.clock.now());
                 self.rotator = changing;
             }
-            let (slow, quick) = tokio::join!(reseal(&self.sealer.app), reseal(&self.nodes[1].app));
-            let (slow, quick) = (slow?, quick?);
-            self.changed += slow.1 + quick.1;
-            self.resealed += slow.0 + quick.0;
         }
         Ok(())
     }
 
-    /// Lets the traffic run, after so many minutes on everybody's clock.
-    async fn wait(&self, minutes: i64) {
+    /// Lets so many minutes pass on everybody's clock.
+    fn pass(&self, minutes: i64) {
         for node in self.nodes.iter().chain([&self.sealer, &self.rotator]) {
             node.clock.advance(TimeDelta::minutes(minutes));
         }
+    }
+
+    /// The same, and lets the traffic run a while.
+    async fn wait(&self, minutes: i64) {
+        self.pass(minutes);
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 

@@ -72,7 +72,7 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<Outcome> {
         .value("in_place", right)
         .require(opened.is_empty(), format!("opened where it does not belong: {opened:#?}"))
         .require(wrong.is_empty(), format!("does not open where it belongs: {wrong:#?}"))
-        .require(tried > 400 && right > 10, "too little was tried"))
+        .require(tried > 400 && right >= 7, "too little was tried"))
 }
 
 impl Trial {
@@ -209,7 +209,7 @@ impl Trial {
         let own = ask("a", channels, &body("a")).await.text().contains(&secrets[0]);
         self.tally.allow("a stored answer for its request", own);
         let pairs = "FROM kernel_core.idempotency_key AS x, kernel_core.idempotency_key AS y
-             WHERE x.workspace_id = y.workspace_id AND x.id < y.id AND octet_length(x.body) = octet_length(y.body)";
+             WHERE x.workspace_id = y.workspace_id AND x.id < y.id";
         // Whole rows change their places: first the bodies, then, with these back, what says whose answer it is.
         let swaps = [
             ("body", "the body of one answer in the row of another"),
