@@ -227,22 +227,19 @@ impl Piece<'_> {
                 continue;
             }
             let place = Place::Cell { column: self.column, workspace: self.workspace, id };
-            match self.keyring.open(&place, &before) {
-                Ok(plain) => {
-                    let after = self.keyring.seal(&entropy, &place, plain.expose_secret());
-                    changes.push(Change { id, before, after });
-                }
-                Err(_) => {
-                    unreadable += 1;
-                    tracing::error!(column = %self.column, workspace_id = %self.workspace, %id, "a sealed value does not open");
-                }
+            if let Ok(plain) = self.keyring.open(&place, &before) {
+                let after = self.keyring.seal(&entropy, &place, plain.expose_secret());
+                changes.push(Change { id, before, after });
+            } else {
+                unreadable += 1;
+                tracing::error!(column = %self.column, workspace_id = %self.workspace, %id, "a sealed value does not open");
             }
         }
         let mut resealed = 0;
         if !changes.is_empty() {
             resealed = sealed::replace(conn, self.column, workspace, &changes).await?;
         }
-        let changed = changes.len() as u64 - resealed + gone as u64;
-        Ok(Written { resealed, changed, unreadable })
+        let overtaken = changes.len() as u64 - resealed;
+        Ok(Written { resealed, changed: overtaken + gone as u64, unreadable })
     }
 }

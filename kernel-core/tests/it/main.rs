@@ -9,4 +9,5 @@ mod http;
 mod migration;
 mod purge;
 mod search;
+mod secret;
 mod shop;

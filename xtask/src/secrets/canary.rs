@@ -54,9 +54,9 @@ impl Canaries {
         let finder = self.finder.get_or_insert_with(|| {
             AhoCorasick::new(named().map(|(_, (_, form))| form)).expect("the forms fit into an automaton")
         });
-        let names: Vec<_> = named().collect();
+        let by_pattern: Vec<_> = named().collect();
         self.found.extend(finder.find_overlapping_iter(text).map(|hit| {
-            let (name, (form, _)) = names[hit.pattern().as_usize()];
+            let (name, (form, _)) = by_pattern[hit.pattern().as_usize()];
             format!("{name} as {form} in {place}")
         }));
     }

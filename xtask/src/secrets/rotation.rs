@@ -173,7 +173,6 @@ async fn rows(kernel: &TestKernel, node: &Node) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the traffic is the trial's own, and it waits for it")]
 fn traffic(nodes: &[Node], rows: &Arc<Vec<Row>>, tally: &Arc<Tally>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for writer in 0..WRITERS {

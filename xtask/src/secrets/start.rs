@@ -1,6 +1,6 @@
 //! What a program shows of its configuration, and what it says when it does not start.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use kernel_core::testkit::TestKernel;
 use kernel_core::{Config, Db, DbConfig, LocalKeys};
 use tracker::program::{Options, Program};
@@ -12,6 +12,7 @@ pub(super) async fn shown(
     kernel: &TestKernel,
     config: &Config,
     canaries: &mut Canaries,
+    short: bool,
 ) -> Result<Vec<(String, String)>> {
     let logins = kernel.database.logins();
     let ctx = kernel.app.system("secrets");
@@ -26,8 +27,10 @@ pub(super) async fn shown(
     ];
     let key = draw("0123456789abcdef0123456789abcdef");
     canaries.add("a key that is none", key.as_bytes());
-    shown.push(("an unusable key".to_owned(), format!("{0} {0:?}", LocalKeys::new("k", &key).unwrap_err())));
-    for (what, url) in urls(logins.config().app, canaries) {
+    let refused = LocalKeys::new("k", &key);
+    ensure!(refused.is_err(), "a key that is none is taken");
+    shown.push(("an unusable key".to_owned(), format!("{refused:?}")));
+    for (what, url) in urls(&logins.config().app, canaries, short) {
         let mut db = DbConfig::new(url.as_str());
         db.roles = kernel_core::testkit::roles();
         let outcome = match Db::new(&db) {
@@ -45,16 +48,20 @@ pub(super) async fn shown(
 }
 
 /// URLs that are wrong in one way each, with a password of their own in every one.
-fn urls(right: String, canaries: &mut Canaries) -> Vec<(&'static str, String)> {
+fn urls(right: &str, canaries: &mut Canaries, short: bool) -> Vec<(&'static str, String)> {
     let password = draw("dbpassword");
     canaries.add("the password in a wrong URL", password.as_bytes());
     let place = right.split_once('@').map_or("localhost/x", |(_, place)| place).to_owned();
-    vec![
+    let mut urls = vec![
         ("a wrong password", format!("postgres://kernel_test_app:{password}@{place}")),
         ("a wrong port", format!("postgres://app:{password}@localhost:{password}/x")),
-        ("a wrong host", format!("postgres://app:{password}@no-such-host.invalid/x")),
-        ("no server", format!("postgres://app:{password}@localhost:1/x")),
-    ]
+    ];
+    if !short {
+        // A pool asks for as long as it waits for a connection.
+        urls.push(("a wrong host", format!("postgres://app:{password}@no-such-host.invalid/x")));
+        urls.push(("no server", format!("postgres://app:{password}@localhost:1/x")));
+    }
+    urls
 }
 
 /// What the example product says of a configuration in which everything is wrong, and what it shows of one that is right.
@@ -81,18 +88,15 @@ async fn product(url: &str, canaries: &mut Canaries) -> Result<String> {
             "MIGRATE_DATABASE_URL" => Some(migrate.clone()),
             _ => None,
         });
-        said += &match read.await {
+        let shown = match read.await {
             Ok(options) => {
                 let shown = format!("{options:?}");
-                let started = Program::start(options, true).await;
-                shown
-                    + &started.err().map_or("started".to_owned(), |error| {
-                        format!("{error:?} {}", kernel_core::causes(&error))
-                    })
+                let failed = Program::start(options, true).await.err().context("the product starts")?;
+                format!("{shown} {failed:?} {}", kernel_core::causes(&failed))
             }
             Err(error) => format!("{error} {error:?}"),
         };
+        said.push_str(&shown);
     }
-    ensure!(!said.contains("started"), "the product starts");
     Ok(said)
 }

@@ -94,9 +94,11 @@ impl Options {
     }
 }
 
+type Var = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Reads settings, and remembers what was wrong with them.
 struct Reader {
-    var: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    var: Var,
     secrets: SecretSources,
     environment: Environment,
     errors: Vec<ConfigError>,
