@@ -302,7 +302,7 @@ impl Db {
 
     /// Sees that the data keys are known that another process may have sealed with. Here, so that no transaction opens
     /// without it, and the provider is asked outside of them.
-    async fn know_keys(&self) {
+    pub(crate) async fn know_keys(&self) {
         if let Some(keyring) = self.hooks.keyring.as_ref().filter(|keyring| keyring.is_due()) {
             // In a box: it is seldom done, and every transaction's future would carry it.
             Box::pin(keyring.refresh_if_due(self)).await;

@@ -12,14 +12,13 @@ use sha2::{Digest, Sha256};
 use crate::error::{ErrorKind, Fault};
 
 pub use cell::{open, seal};
-pub use keyring::Keyring;
 pub use payload::Sealed;
 pub use place::SealedColumn;
 pub use provider::{KeyError, KeyProvider, LocalKeys, UnusableKey, Wrapped};
 pub use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 pub use source::{EnvSecrets, FileSecrets, SecretSource, SecretSources, SourceError};
 
-pub(crate) use keyring::{DataKey, Keys, header, number};
+pub(crate) use keyring::{DataKey, Keyring, Keys, header, number};
 pub(crate) use place::Place;
 
 /// Why a value is not sealed or opened. For a caller it is `internal`, whatever the reason.

@@ -93,6 +93,8 @@ impl App {
         let admitted = async {
             let (ctx, proof) = gate.admit(RateClass::Default, gate.own_workspace(), &mut notes).await?;
             gate.guard(&ctx, proof, None)?;
+            // The handler may lend a transaction of its own, in which it would be too late.
+            self.shared.db.know_keys().await;
             Ok(ctx.with_standing(notes.standing))
         };
         let admitted = admitted.instrument(arrival.span(head)).await;

@@ -27,7 +27,7 @@ pub(crate) const HEADER: usize = 5;
 ///
 /// A nonce is 96 random bits, so a data key is good for some four thousand million values; rotate it well before.
 #[derive(Clone)]
-pub struct Keyring {
+pub(crate) struct Keyring {
     pub(crate) shared: Arc<Shared>,
 }
 

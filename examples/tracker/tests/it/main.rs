@@ -8,6 +8,7 @@ mod import;
 mod jump;
 mod label;
 mod log;
+mod options;
 mod page;
 mod seed;
 
