@@ -11,7 +11,7 @@ pub(super) fn audit(tables: &[Table], columns: &[ColumnRow], keys: &[KeyRow], fi
             let found = columns.iter().filter(own).find(|row| row.name == sealed.column);
             if let Some(row) = found.filter(|row| row.type_name != "bytea" || row.generated) {
                 let problem = format!("the sealed column {} is not bytea but {}", row.name, row.type_name);
-                findings.add(name_of(table), problem, "ALTER the column's type to bytea");
+                findings.add(name_of(table), problem, "change the column's type to bytea");
             }
         }
         let wanted: &[&str] = match table.scope() {
