@@ -50,7 +50,7 @@ pub enum KeyError {
 /// service. It is asked when an app is built, when keys change, and otherwise at most every five minutes; never inside a
 /// transaction.
 ///
-/// [`testkit::key_provider_contract`](crate::testkit) is what any implementation passes.
+/// `testkit::key_provider_contract` is what any implementation passes.
 #[async_trait]
 pub trait KeyProvider: Send + Sync {
     /// Wraps `key` under the provider's present key. It unwraps only with the same `context`.

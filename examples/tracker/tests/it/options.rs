@@ -19,7 +19,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("APP_ENV", "staging"),
         ("ALLOW_PLAIN_SECRETS", "true"),
         ("APP_KEY", "s3cret-key"),
-        ("WORKER_DATABASE_URL", "mysql://worker:s3cret@localhost/tracker"),
+        ("WORKER_DATABASE_URL", "postgres://worker:s3cret@localhost:s3cret/tracker"),
         ("LISTEN", "s3cret-nowhere"),
         ("LOG_FORMAT", "xml"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,s3cret-proxy"),
