@@ -104,10 +104,7 @@ impl App {
     /// Starts an app on a database.
     #[must_use]
     pub fn builder(db: Db, config: Config) -> AppBuilder {
-        let chores = audit::chores(&config).into_iter().chain([purge_chore()]);
-        let core = chores.fold(crate::core_pillar(), Pillar::chore);
-        let pillars = vec![core];
-        AppBuilder { db, config, pillars }
+        AppBuilder { db, config, pillars: vec![crate::core_pillar()] }
     }
 
     /// The database, for the host's own code.
@@ -234,6 +231,8 @@ impl AppBuilder {
         let keyring = crate::data_key::load(&db, config.keys.clone(), &ctx).await;
         let keyring = keyring.map_err(|error| Problems(vec![Problem::DataKeys(error)]))?;
         hooks.keyring = Some(keyring.clone());
+        let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore()]);
+        let chores = own.chain(chores).collect();
         hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
         let limits = Limits::new(&config.http, &config.clock, &db);
         let db = db.with_hooks(hooks);

@@ -19,6 +19,7 @@ use crate::app::Config;
 use crate::chore::Chore;
 use crate::db::{DbError, Tx};
 use crate::id::{Id, Noun};
+use crate::secret::Keyring;
 use crate::store;
 
 #[cfg(feature = "testkit")]
@@ -123,6 +124,6 @@ impl AuditConfig {
 }
 
 /// What keeps the log: the sealer, the partitions ahead, the end of old ones.
-pub(crate) fn chores(config: &Config) -> [Chore; 3] {
-    [seal::chore(config), partition::ahead(), partition::retention(config)]
+pub(crate) fn chores(config: &Config, keyring: &Keyring) -> [Chore; 3] {
+    [seal::chore(config, keyring), partition::ahead(), partition::retention(config, keyring)]
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use kernel_core::audit::{AuditFault, Checkpoint, Report};
 use kernel_core::testkit::{self, TestKernel};
-use kernel_core::{Clock, Config, Entropy, Keyring, Reason, WorkspaceId};
+use kernel_core::{Config, Entropy, LocalKeys, Reason, WorkspaceId};
 use kernel_jobs::Jobs;
 use sqlx::{Executor, PgConnection};
 
@@ -81,9 +81,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
 
 /// The configuration of the writers and of every sealer: the same key, the system's clock.
 fn config(fault: Option<&str>) -> Config {
-    let mut config = testkit::config();
-    (config.clock, config.entropy) = (Clock::system(), Entropy::system());
-    config.keyring = Keyring::new("audit", KEY).expect("the text is 32 bytes in base64");
+    let mut config = Config::new(LocalKeys::new("audit", KEY).expect("the text is 32 bytes in base64"));
     match fault {
         Some(NO_CHAIN) => testkit::audit::weaken(&mut config, AuditFault::Unchained),
         Some(UNSIGNED_CHECKPOINT) => testkit::audit::weaken(&mut config, AuditFault::Unsigned),
@@ -93,8 +91,7 @@ fn config(fault: Option<&str>) -> Config {
 }
 
 async fn sealing(options: &Options, clock: &mut Stopwatch) -> Result<Outcome> {
-    let config = config(options.fault);
-    let kernel = Arc::new(TestKernel::with(config.clone(), |app| app.with(Jobs::new())).await);
+    let kernel = Arc::new(TestKernel::with(config(options.fault), |app| app.with(Jobs::new())).await);
     let mut admin = kernel.admin().await;
     if options.plants(SKIP_LATE_ROWS) {
         admin.execute(attack::SKIPPING).await?;
@@ -104,7 +101,7 @@ async fn sealing(options: &Options, clock: &mut Stopwatch) -> Result<Outcome> {
     let (report, _) = verify(&kernel).await?;
     clock.done("sealed under kills and verified");
     let workspaces = written.committed.keys().copied().collect();
-    let found = Attacks::new(&mut admin, &config, workspaces).await?.run().await?;
+    let found = Attacks::new(&mut admin, &kernel.app, workspaces).await?.run().await?;
     clock.done("attacked");
     if options.plants(WRITABLE_LOG) {
         // Not before: no app starts on such a database.

@@ -26,8 +26,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     // The server stops when this is dropped.
     let (_server, logins) = dev::migrated().await?;
-    let builder =
-        tracker::app(Db::new(&logins.config())?, Config::new(logins.keyring()), &Settings::default());
+    let builder = tracker::app(Db::new(&logins.config())?, Config::new(logins.keys()), &Settings::default());
     let migrate = logins.of(&RoleNames::prefixed(DATABASE).migrate);
     let report = builder.examine(Some(&migrate)).await;
     let count = |is: fn(&Verdict) -> bool| report.diagnoses.iter().filter(|d| is(&d.verdict)).count();

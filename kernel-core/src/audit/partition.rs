@@ -10,6 +10,7 @@ use crate::app::Config;
 use crate::chore::{Chore, Pace};
 use crate::db::{GlobalTx, Tx};
 use crate::error::{Error, ErrorKind};
+use crate::secret::Keyring;
 use crate::store::audit_seal::{self as store, Head};
 
 const EVERY: Duration = Duration::from_hours(6);
@@ -39,8 +40,8 @@ struct Retention {
     months: u32,
 }
 
-pub(super) fn retention(config: &Config) -> Chore {
-    let scheme = Scheme::new(&config.keyring, config.audit.fault);
+pub(super) fn retention(config: &Config, keyring: &Keyring) -> Chore {
+    let scheme = Scheme::new(keyring, config.audit.fault);
     let retention = Retention { scheme, months: config.audit.retention_months };
     Chore::new("core.audit.retention", EVERY, retention, drop_oldest).limit(Duration::from_mins(10))
 }

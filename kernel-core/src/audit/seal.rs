@@ -12,6 +12,7 @@ use crate::chore::{Chore, Pace};
 use crate::db::{GlobalTx, Tx};
 use crate::error::{Error, ErrorKind};
 use crate::id::WorkspaceId;
+use crate::secret::Keyring;
 use crate::store::audit_seal::{self as store, FoundHead, Head, Row, Seals, Total};
 
 /// How often the sealer looks: half a second, a tenth of the window that is promised.
@@ -29,8 +30,8 @@ struct Sealer {
     skipped: Arc<Mutex<BTreeMap<WorkspaceId, DateTime<Utc>>>>,
 }
 
-pub(super) fn chore(config: &Config) -> Chore {
-    let scheme = Scheme::new(&config.keyring, config.audit.fault);
+pub(super) fn chore(config: &Config, keyring: &Keyring) -> Chore {
+    let scheme = Scheme::new(keyring, config.audit.fault);
     let sealer = Sealer { scheme, skipped: Arc::default() };
     Chore::new("core.audit.seal", EVERY, sealer, seal).limit(Duration::from_secs(30))
 }

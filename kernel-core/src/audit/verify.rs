@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,11 @@ use super::canon::{self, Hash, Salt, Scheme};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::ctx::Ctx;
+use crate::data_key::{self, DataKeyError};
 use crate::db::{Db, DbError, OperatorTx, Reason, Tx};
 use crate::entropy::Entropy;
 use crate::id::WorkspaceId;
-use crate::secret::Keyring;
+use crate::secret::KeyProvider;
 use crate::store::audit_seal::Head;
 use crate::store::audit_verify::{self as store, SealedRow};
 
@@ -157,7 +159,7 @@ pub async fn verify(
     known: &[Checkpoint],
     seen: &mut (dyn FnMut(Checkpoint) + Send),
 ) -> Result<Report, DbError> {
-    let scheme = Scheme::new(app.keyring(), app.shared.config.audit.fault);
+    let scheme = Scheme::new(&app.shared.keyring, app.shared.config.audit.fault);
     app.db()
         .operator(ctx, reason, async |tx: &mut OperatorTx| {
             Ok(verify_on(tx.conn(), &scheme, known, seen).await?)
@@ -165,23 +167,24 @@ pub async fn verify(
         .await
 }
 
-/// The same for a command that has the database, through its operator login, and the keys, but no app.
+/// The same for a command that has the database, through its operator login, and the provider's keys, but no app.
 ///
 /// # Errors
-/// As [`verify`].
+/// As [`verify`]; [`DataKeyError::Provider`] when a data key cannot be unwrapped.
 pub async fn verify_database(
     db: &Db,
-    keyring: &Keyring,
+    keys: impl KeyProvider + 'static,
     reason: &Reason,
     known: &[Checkpoint],
     seen: &mut (dyn FnMut(Checkpoint) + Send),
-) -> Result<Report, DbError> {
+) -> Result<Report, DataKeyError> {
     let ctx = Ctx::system("audit", &Clock::system(), &Entropy::system());
-    let scheme = Scheme::new(keyring, None);
-    db.operator(&ctx, reason, async |tx: &mut OperatorTx| {
-        Ok(verify_on(tx.conn(), &scheme, known, seen).await?)
-    })
-    .await
+    let keyring = data_key::load(db, Arc::new(keys), &ctx).await?;
+    let scheme = Scheme::new(&keyring, None);
+    let report = db.operator(&ctx, reason, async |tx: &mut OperatorTx| {
+        Ok::<_, DbError>(verify_on(tx.conn(), &scheme, known, seen).await?)
+    });
+    Ok(report.await?)
 }
 
 pub(crate) async fn verify_on(

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::app::Config;
+use crate::app::{App, Config};
 use crate::audit::{AuditFault, Checkpoint, Report, canon, verify_on};
 use crate::id::WorkspaceId;
 use crate::store::audit_seal::Row;
@@ -20,10 +20,10 @@ pub fn weaken(config: &mut Config, fault: AuditFault) {
 /// When the database refuses.
 pub async fn verify(
     conn: &mut PgConnection,
-    config: &Config,
+    app: &App,
     known: &[Checkpoint],
 ) -> Result<(Report, Vec<Checkpoint>), sqlx::Error> {
-    let scheme = canon::Scheme::new(&config.keyring, config.audit.fault);
+    let scheme = canon::Scheme::new(&app.shared.keyring, app.shared.config.audit.fault);
     let mut seen = Vec::new();
     let report = verify_on(conn, &scheme, known, &mut |checkpoint| seen.push(checkpoint)).await?;
     Ok((report, seen))
@@ -36,11 +36,11 @@ pub async fn verify(
 /// When the database refuses.
 pub async fn forge(
     conn: &mut PgConnection,
-    config: &Config,
+    app: &App,
     workspace: WorkspaceId,
     (first, last): (i64, i64),
 ) -> Result<(), sqlx::Error> {
-    let scheme = canon::Scheme::new(&config.keyring, config.audit.fault);
+    let scheme = canon::Scheme::new(&app.shared.keyring, app.shared.config.audit.fault);
     let mut previous = match store::hash_of(conn, workspace, first - 1).await? {
         Some(hash) => hash_of(&hash),
         None => canon::GENESIS,

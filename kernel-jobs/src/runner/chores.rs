@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use kernel_core::chore::{Chore, Pace, Round, Turn};
-use kernel_core::{DbError, Error};
+use kernel_core::{DbError, Error, causes};
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::SETBACK;
-use super::shared::{Shared, chain};
+use super::shared::Shared;
 use crate::store::chore as store;
 
 /// However rare a chore is, so often a process looks whether it is due, and so soon one that failed is tried again.
@@ -92,7 +92,7 @@ async fn round(shared: &Shared, chore: &Chore) -> Option<Round> {
         Ok(round) => return Some(round),
         Err(error) => error,
     };
-    tracing::error!(chore = chore.name(), code = error.code(), error = chain(&error), "a chore failed");
+    tracing::error!(chore = chore.name(), code = error.code(), error = causes(&error), "a chore failed");
     if let Err(error) = shared.chore_failed(chore, error.code(), retry(chore)).await {
         shared.refused("chore", &error);
     }

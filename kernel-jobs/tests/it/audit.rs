@@ -151,12 +151,12 @@ async fn each_kind_of_change_is_found_where_it_was_made() {
     for (statement, expected) in cases {
         admin.execute("BEGIN").await.unwrap();
         assert!(admin.execute(statement).await.unwrap().rows_affected() > 0, "{statement}");
-        let (report, _) = testkit::audit::verify(&mut admin, &config(), &[]).await.unwrap();
+        let (report, _) = testkit::audit::verify(&mut admin, &kernel.app, &[]).await.unwrap();
         let found: Vec<_> = report.findings.iter().map(|finding| finding.broken).collect();
         assert!(found.contains(&expected), "{statement}: {found:?}");
         admin.execute("ROLLBACK").await.unwrap();
     }
-    let (report, _) = testkit::audit::verify(&mut admin, &config(), &[]).await.unwrap();
+    let (report, _) = testkit::audit::verify(&mut admin, &kernel.app, &[]).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
 }
 
@@ -168,7 +168,7 @@ async fn a_forged_chain_is_found_at_its_head_and_is_not_signed_by_going_on() {
     seal(&kernel).await;
     tamper(&kernel, "UPDATE kernel_core.audit_log SET action = 'test.row.forged'").await;
     let mut admin = kernel.admin().await;
-    testkit::audit::forge(&mut admin, &config(), forged.id(), (1, i64::MAX)).await.unwrap();
+    testkit::audit::forge(&mut admin, &kernel.app, forged.id(), (1, i64::MAX)).await.unwrap();
     assert_eq!(broken(&kernel).await, [Broken::Head]);
     // Life goes on, but nobody signs what somebody else has written.
     write(&kernel, &forged, 1).await;

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it was")]
 #![expect(clippy::disallowed_methods, reason = "a test is the host, whose tasks these are")]
 
-mod check;
 mod audit;
+mod check;
 mod chore;
 mod desk;
 mod enqueue;

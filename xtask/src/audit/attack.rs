@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use kernel_core::audit::Checkpoint;
 use kernel_core::testkit::audit as weak;
-use kernel_core::{Config, WorkspaceId};
+use kernel_core::{App, WorkspaceId};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ struct Attack {
 /// The attacks on one log: on the middle of its longest chain, mostly.
 pub(super) struct Attacks<'a> {
     admin: &'a mut PgConnection,
-    config: &'a Config,
+    app: &'a App,
     victim: WorkspaceId,
     other: WorkspaceId,
     ids: Vec<Uuid>,
@@ -63,7 +63,7 @@ pub(super) struct Attacks<'a> {
 impl<'a> Attacks<'a> {
     pub(super) async fn new(
         admin: &'a mut PgConnection,
-        config: &'a Config,
+        app: &'a App,
         workspaces: Vec<WorkspaceId>,
     ) -> Result<Self> {
         let mut lengths = Vec::new();
@@ -75,7 +75,7 @@ impl<'a> Attacks<'a> {
         let (ids, victim) = lengths.next().context("nothing is sealed")?;
         let (_, other) = lengths.next().context("one workspace only")?;
         ensure!(ids.len() >= 12, "the longest chain is too short to attack");
-        Ok(Self { admin, config, victim, other, ids, all: Vec::new() })
+        Ok(Self { admin, app, victim, other, ids, all: Vec::new() })
     }
 
     pub(super) async fn run(mut self) -> Result<Attacked> {
@@ -85,7 +85,7 @@ impl<'a> Attacks<'a> {
         self.rows();
         self.chains();
         self.admin.execute("SET session_replication_role = replica").await?;
-        let (sound, kept) = weak::verify(self.admin, self.config, &[]).await?;
+        let (sound, kept) = weak::verify(self.admin, self.app, &[]).await?;
         ensure!(sound.is_clean(), "the log is not sound before the attacks: {sound:?}");
         let mut attacked = Attacked::default();
         for attack in std::mem::take(&mut self.all) {
@@ -105,10 +105,10 @@ impl<'a> Attacks<'a> {
         }
         ensure!(changed > 0, "the attack changes nothing");
         if let Some(range) = attack.forge {
-            weak::forge(self.admin, self.config, self.victim, range).await?;
+            weak::forge(self.admin, self.app, self.victim, range).await?;
         }
         let known = if attack.needs_checkpoint { kept } else { &[] };
-        let (report, _) = weak::verify(self.admin, self.config, known).await?;
+        let (report, _) = weak::verify(self.admin, self.app, known).await?;
         self.admin.execute("ROLLBACK").await?;
         Ok(!report.is_clean())
     }

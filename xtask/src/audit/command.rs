@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use kernel_core::audit::{Checkpoint, verify_database};
-use kernel_core::{Db, DbConfig, Keyring, Reason, RoleNames};
+use kernel_core::{Db, DbConfig, LocalKeys, Reason, RoleNames};
 
 /// The command line of `cargo xtask audit`.
 #[derive(Debug, clap::Args)]
@@ -44,14 +44,14 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     let Command::Verify(wanted) = arguments.command;
     let known = wanted.known.as_deref().map(read).transpose()?.unwrap_or_default();
     let reason = Reason::new(wanted.reason)?;
-    let (db, keyring) = (database()?, keyring()?);
+    let (db, keys) = (database()?, keys()?);
     let mut lines = String::new();
     let mut unwritable = None;
     let mut seen = |checkpoint: Checkpoint| match serde_json::to_string(&checkpoint) {
         Ok(line) => lines.push_str(&(line + "\n")),
         Err(error) => unwritable = Some(error),
     };
-    let report = verify_database(&db, &keyring, &reason, &known, &mut seen);
+    let report = verify_database(&db, keys, &reason, &known, &mut seen);
     let report = report.await.context("the log cannot be verified")?;
     for finding in &report.findings {
         println!("{finding}");
@@ -91,9 +91,9 @@ fn database() -> Result<Db> {
     Ok(Db::new(&db)?)
 }
 
-fn keyring() -> Result<Keyring> {
+fn keys() -> Result<LocalKeys> {
     let key_id = var("APP_KEY_ID").unwrap_or_else(|| "1".to_owned());
-    Keyring::new(key_id, &needed("APP_KEY")?).context("APP_KEY cannot be read")
+    LocalKeys::new(key_id, &needed("APP_KEY")?).context("APP_KEY cannot be read")
 }
 
 fn needed(name: &str) -> Result<String> {

@@ -8,12 +8,12 @@ use super::super::facts::{Facts, Seer};
 use super::super::{Verdict, examinations};
 use crate::app::Config;
 use crate::http::Environment;
-use crate::secret::Keyring;
+use crate::secret::LocalKeys;
 use crate::store::server::Server;
 
 fn config() -> Config {
-    let keyring = Keyring::new("k", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
-    let mut config = Config::new(keyring);
+    let keys = LocalKeys::new("k", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    let mut config = Config::new(keys);
     config.http.environment = Environment::Production;
     config
 }
