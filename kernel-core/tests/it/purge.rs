@@ -9,8 +9,8 @@ async fn answers(kernel: &TestKernel, workspace: &Workspace, hours: &[i64]) {
     let mut admin = kernel.admin().await;
     for (n, hours) in hours.iter().enumerate() {
         let statement = "INSERT INTO kernel_core.idempotency_key
-                 (workspace_id, id, scope_hash, fingerprint, status, answer, key_id, created_at, expires_at)
-             VALUES ($1, gen_random_uuid(), sha256($2::text::bytea), sha256(''), 200, '', 'k', $3, $3)";
+                 (workspace_id, id, scope_hash, fingerprint, status, answer, created_at, expires_at)
+             VALUES ($1, gen_random_uuid(), sha256($2::text::bytea), sha256(''), 200, '', $3, $3)";
         sqlx::query(statement)
             .bind(workspace.id())
             .bind(format!("{n}"))
