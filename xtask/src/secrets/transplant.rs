@@ -210,9 +210,9 @@ impl Trial {
         self.tally.allow("a stored answer for its request", own);
         let pairs = "FROM kernel_core.idempotency_key AS x, kernel_core.idempotency_key AS y
              WHERE x.workspace_id = y.workspace_id AND x.id < y.id";
-        // Whole rows change their places: first the bodies, then, with these back, what says whose answer it is.
+        // Whole rows change their places: first the texts, then, with these back, what says whose answer it is.
         let swaps = [
-            ("body", "the body of one answer in the row of another"),
+            ("answer", "the text of one answer in the row of another"),
             ("scope_hash", "an answer under another request's key"),
         ];
         for (column, what) in swaps {
@@ -221,7 +221,7 @@ impl Trial {
                                       x.fingerprint AS first_print, y.fingerprint AS second_print {pairs} LIMIT 1)
                  UPDATE kernel_core.idempotency_key AS k
                  SET {column} = CASE WHEN k.id = one THEN second ELSE first END,
-                     fingerprint = CASE WHEN '{column}' = 'body' THEN k.fingerprint
+                     fingerprint = CASE WHEN '{column}' = 'answer' THEN k.fingerprint
                                         WHEN k.id = one THEN second_print ELSE first_print END
                  FROM pair WHERE k.id IN (one, two)"
             );
