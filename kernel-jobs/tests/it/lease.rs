@@ -205,7 +205,8 @@ async fn a_connection_that_dies_under_a_job_costs_an_attempt_and_no_effect() {
     .fetch_all(&mut kernel.admin().await)
     .await
     .unwrap();
-    assert_eq!(killed, [true]);
+    // A chore may have been in a transaction, too.
+    assert!(!killed.is_empty() && killed.iter().all(|killed| *killed), "{killed:?}");
     desk.go.add_permits(2);
     all_done(&kernel).await;
     worker.abort();
