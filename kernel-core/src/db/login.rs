@@ -107,19 +107,24 @@ pub(crate) async fn powers(
 }
 
 impl Powers {
-    fn unsafe_reason(&self) -> Option<&'static str> {
-        let reasons = [
-            (self.superuser, "is a superuser, whom row-level security does not limit"),
-            (self.bypass_rls, "has BYPASSRLS, so row-level security does not limit it"),
-            (self.create_role, "has CREATEROLE, so it may make itself a member of any role"),
-            (self.replication, "has REPLICATION, so it may copy the whole server"),
-            (self.owner, "owns tables, or is a member of a role that does"),
+    /// What no login may have: the doctor's name for it, whether this one has it, and why not.
+    pub(crate) fn excesses(&self) -> [(&'static str, bool, &'static str); 7] {
+        [
+            ("superuser", self.superuser, "is a superuser, whom row-level security does not limit"),
+            ("bypass_rls", self.bypass_rls, "has BYPASSRLS, so row-level security does not limit it"),
+            ("create_role", self.create_role, "has CREATEROLE, so it may make itself a member of any role"),
+            ("replication", self.replication, "has REPLICATION, so it may copy the whole server"),
+            ("owner", self.owner, "owns tables, or is a member of a role that does"),
             (
+                "past_policies",
                 self.past_policies,
                 "reads or writes past the policies, as a member of pg_read_all_data or its like",
             ),
-            (self.other, "is a member of another login's role"),
-        ];
-        reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
+            ("other_login", self.other, "is a member of another login's role"),
+        ]
+    }
+
+    fn unsafe_reason(&self) -> Option<&'static str> {
+        self.excesses().into_iter().find_map(|(_, has, reason)| has.then_some(reason))
     }
 }

@@ -50,49 +50,42 @@ fn power(facts: &Facts<'_>, has: fn(&Powers) -> bool, what: &str, mend: &str) ->
     each(facts, |_, seen| has(&seen.powers).then(|| format!("{} {what}", seen.powers.login)), mend)
 }
 
+/// What no login may have, in the words of what `build` refuses.
+fn excess(facts: &Facts<'_>, name: &str, mend: &str) -> Verdict {
+    let problem = |_: Login, seen: &Seen| {
+        let (_, _, reason) =
+            seen.powers.excesses().into_iter().find(|(other, has, _)| *other == name && *has)?;
+        Some(format!("{} {reason}", seen.powers.login))
+    };
+    each(facts, problem, mend)
+}
+
 fn superuser(facts: &Facts<'_>) -> Verdict {
-    let what = "is a superuser, whom row-level security does not limit";
-    power(
-        facts,
-        |powers| powers.superuser,
-        what,
-        "use a login of its own for each role: migrations bootstrap",
-    )
+    excess(facts, "superuser", "use a login of its own for each role: migrations bootstrap")
 }
 
 fn bypass_rls(facts: &Facts<'_>) -> Verdict {
-    let what = "has BYPASSRLS, itself or by a membership";
-    power(facts, |powers| powers.bypass_rls, what, "ALTER ROLE … NOBYPASSRLS")
+    excess(facts, "bypass_rls", "ALTER ROLE … NOBYPASSRLS")
 }
 
 fn create_role(facts: &Facts<'_>) -> Verdict {
-    let what = "has CREATEROLE, so it may make itself a member of any role";
-    power(facts, |powers| powers.create_role, what, "ALTER ROLE … NOCREATEROLE")
+    excess(facts, "create_role", "ALTER ROLE … NOCREATEROLE")
 }
 
 fn replication(facts: &Facts<'_>) -> Verdict {
-    let what = "has REPLICATION, so it may copy the whole server";
-    power(facts, |powers| powers.replication, what, "ALTER ROLE … NOREPLICATION")
+    excess(facts, "replication", "ALTER ROLE … NOREPLICATION")
 }
 
 fn owner(facts: &Facts<'_>) -> Verdict {
-    let what = "owns tables, or is a member of a role that does";
-    power(
-        facts,
-        |powers| powers.owner,
-        what,
-        "REVOKE the membership; run the migrations as the migrate login",
-    )
+    excess(facts, "owner", "REVOKE the membership; run the migrations as the migrate login")
 }
 
 fn past_policies(facts: &Facts<'_>) -> Verdict {
-    let what = "is a member of a role of PostgreSQL's own that policies do not stop";
-    power(facts, |powers| powers.past_policies, what, "REVOKE pg_read_all_data and its like")
+    excess(facts, "past_policies", "REVOKE pg_read_all_data and its like")
 }
 
 fn other_login(facts: &Facts<'_>) -> Verdict {
-    let what = "is a member of another login's role";
-    power(facts, |powers| powers.other, what, "REVOKE the membership")
+    excess(facts, "other_login", "REVOKE the membership")
 }
 
 fn temporary_tables(facts: &Facts<'_>) -> Verdict {
