@@ -1,20 +1,36 @@
 //! What auditing costs a busy workspace: the same write with and without its audit row, eight clients at once, while the
-//! sealer is at work; and how long a row waits for its seal.
+//! sealer is at work; and how long a row waits for its seal. A write is a request through the whole app, and for
+//! comparison the bare transaction of one row.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use benches::cpu;
 use benches::ratio::{Ratio, median};
 use benches::ticket;
+use http::Method;
+use kernel_auth::Auth;
+use kernel_core::http::{Json, Route};
 use kernel_core::job::JobNoun;
-use kernel_core::testkit::{TestKernel, config};
-use kernel_core::{AuditEntry, Clock, DbError, Entropy, TenantTx, Tx, Workspace, audit};
+use kernel_core::testkit::{Client, TestKernel, config};
+use kernel_core::{
+    AppBuilder, AuditEntry, Clock, Entropy, Error, Id, Pillar, TenantTx, Tx, Workspace, audit,
+};
 use kernel_jobs::{Jobs, Runner, RunnerConfig};
+use kernel_tenancy::Tenancy;
+use serde_json::json;
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use xtask::outcome::Outcome;
+
+kernel_core::permissions! {
+    /// Write tickets.
+    pub WRITE = "bench.ticket.create" for Member;
+}
 
 const CLIENTS: usize = 8;
 /// How long one turn lasts; a block has two of each kind.
@@ -26,47 +42,42 @@ const WINDOW: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let blocks = if std::env::args().any(|argument| argument == "--short") { 20 } else { 40 };
+    let blocks = if std::env::args().any(|argument| argument == "--short") { 12 } else { 40 };
     let mut config = config();
     (config.clock, config.entropy) = (Clock::system(), Entropy::system());
-    let kernel = TestKernel::with(config, |app| app.with(Jobs::new()).with(ticket::pillar())).await;
-    let kernel = Arc::new(kernel);
-    let workspace = kernel.found_workspace().await;
+    let quotas = &mut config.http.quotas;
+    for quota in [&mut quotas.address, &mut quotas.actor, &mut quotas.workspace] {
+        // Counted like any other, and never spent.
+        (quota.requests, quota.window) = (NonZeroU32::MAX, Duration::from_millis(u64::from(u32::MAX)));
+    }
+    let kernel = TestKernel::with(config, register).await;
+    let mut admin = kernel.admin().await;
     let runner = Runner::new(&kernel.app, RunnerConfig::default())?;
     let sealer = tokio::spawn(async move { runner.run(std::future::pending()).await });
-    let lag = tokio::spawn(lag(kernel.admin().await));
+    let longest = Arc::new(AtomicU64::new(0));
+    let watch = tokio::spawn(watch(kernel.admin().await, longest.clone()));
 
-    let (mut audited, mut plain, mut rows) = (Vec::new(), Vec::new(), 0);
-    // The first two blocks fill caches.
-    for block in 0..blocks + 2 {
-        let mut spent = [0.0_f64; 2];
-        // Whoever goes first changes from block to block, and who goes first within one goes last in it.
-        let first = block % 2;
-        for audits in [first, 1 - first, 1 - first, first] {
-            let (each, writes) = turn(&kernel, &workspace, audits == 1).await?;
-            spent[audits] += each;
-            rows += if audits == 1 { writes } else { 0 };
-        }
-        if block >= 2 {
-            plain.push(spent[0] / 2.0);
-            audited.push(spent[1] / 2.0);
-        }
-    }
-    let mut admin = kernel.admin().await;
+    let request = measure(&mut admin, blocks, &requesting(&kernel).await?).await?;
+    let bare = measure(&mut admin, blocks, &writing(&kernel).await?).await?;
+
     let caught_up = catch_up(&mut admin).await?;
-    lag.abort();
+    ensure!(!watch.is_finished(), "the wait for seals was not watched to the end: {:?}", watch.await);
+    watch.abort();
     sealer.abort();
-    let longest = LAG.lock().unwrap_or_else(std::sync::PoisonError::into_inner).to_owned();
-    let ratio = Ratio::between(&audited, &plain);
-    let rate = |each: &[f64]| CLIENTS as f64 * 1e6 / median(each);
+    let longest = Duration::from_millis(longest.load(Ordering::Relaxed));
+    let ratio = request.ratio();
     let outcome = Outcome::new()
         .value("clients", CLIENTS)
         .value("blocks", blocks)
-        .value("audited_rows", rows)
-        .value("writes_per_s", format!("{:.0}/{:.0}", rate(&audited), rate(&plain)))
+        .value("audited_rows", request.rows + bare.rows)
         .value("of", "audited/plain")
+        .value("bare_cpu", bare.cpus())
+        .value("bare_per_s", bare.rates())
+        .value("bare_ratio", bare.ratio())
         .value("lag_ms", longest.as_millis())
         .value("catch_up_ms", caught_up.as_millis())
+        .value("cpu", request.cpus())
+        .value("requests_per_s", request.rates())
         .value("ratio", ratio)
         .require(
             !ratio.misses(GOAL),
@@ -76,44 +87,157 @@ async fn main() -> Result<ExitCode> {
     Ok(outcome.report("audit"))
 }
 
-/// The longest that a row has waited for its seal so far.
-static LAG: std::sync::Mutex<Duration> = std::sync::Mutex::new(Duration::ZERO);
+fn register(app: AppBuilder) -> AppBuilder {
+    app.with(Auth::default()).with(Tenancy).with(Jobs::new()).with(pillar())
+}
 
-async fn lag(mut admin: PgConnection) -> Result<()> {
-    loop {
-        let age: Option<f64> = sqlx::query_scalar(
-            "SELECT extract(epoch FROM clock_timestamp() - min(a.created_at))::float8
-             FROM kernel_core.audit_unsealed AS u JOIN kernel_core.audit_log AS a USING (workspace_id, id)",
-        )
-        .fetch_one(&mut admin)
-        .await?;
-        let age = Duration::from_secs_f64(age.unwrap_or_default().max(0.0));
-        let mut longest = LAG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *longest = age.max(*longest);
-        drop(longest);
-        tokio::time::sleep(Duration::from_millis(250)).await;
+fn pillar() -> Pillar {
+    let plain = Route::tenant(Method::POST, "/tickets", "bench.ticket.create", WRITE, (), create);
+    let audited =
+        Route::tenant(Method::POST, "/audited", "bench.ticket.create_audited", WRITE, (), create_audited);
+    ticket::pillar().permissions(ALL).routes([plain, audited])
+}
+
+async fn create(_: (), tx: &mut TenantTx, (): ()) -> Result<Json<Id<JobNoun>>, Error> {
+    insert(tx, false).await.map(Json)
+}
+
+async fn create_audited(_: (), tx: &mut TenantTx, (): ()) -> Result<Json<Id<JobNoun>>, Error> {
+    insert(tx, true).await.map(Json)
+}
+
+async fn insert(tx: &mut TenantTx, audits: bool) -> Result<Id<JobNoun>, Error> {
+    let (workspace, id, now) = (tx.workspace_id(), tx.ctx().new_id::<JobNoun>(), tx.ctx().now());
+    sqlx::query(
+        "INSERT INTO bench.ticket (workspace_id, id, title, status, created_at) VALUES ($1, $2, $3, 'open', $4)",
+    )
+    .bind(workspace)
+    .bind(id)
+    .bind("A ticket")
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    if audits {
+        audit(tx, AuditEntry::new("bench.ticket.create").target("ticket", id)).await?;
+    }
+    Ok(id)
+}
+
+/// Whoever writes until its turn is over, and says how often.
+trait Writer: Clone + Send + 'static {
+    fn write(&mut self, audits: bool) -> impl Future<Output = Result<()>> + Send;
+}
+
+#[derive(Clone)]
+struct Requesting(Client);
+
+/// A client that has logged in and founded a workspace.
+async fn requesting(kernel: &TestKernel) -> Result<Requesting> {
+    let mut client = Client::new(&kernel.app);
+    let person = json!({ "name": "Ada", "email": "ada@example.com", "password": "correct horse battery" });
+    ensure!(client.post("/api/v1/auth/sign-up", &person).await.status == 201, "sign-up failed");
+    let founded = client.post("/api/v1/workspaces", &json!({ "name": "Acme", "slug": "acme" })).await;
+    ensure!(founded.status == 201, "no workspace");
+    Ok(Requesting(client))
+}
+
+impl Writer for Requesting {
+    async fn write(&mut self, audits: bool) -> Result<()> {
+        let path = if audits { "/api/v1/w/acme/audited" } else { "/api/v1/w/acme/tickets" };
+        let answer = self.0.post(path, &json!({})).await;
+        ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
+        Ok(())
     }
 }
 
-async fn catch_up(admin: &mut PgConnection) -> Result<Duration> {
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(60) {
-        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM kernel_core.audit_unsealed")
-            .fetch_one(&mut *admin)
-            .await?;
-        if left == 0 {
-            return Ok(started.elapsed());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+#[derive(Clone)]
+struct Writing {
+    kernel: Arc<(kernel_core::App, Workspace)>,
+}
+
+async fn writing(kernel: &TestKernel) -> Result<Writing> {
+    Ok(Writing { kernel: Arc::new((kernel.app.clone(), kernel.found_workspace().await)) })
+}
+
+impl Writer for Writing {
+    async fn write(&mut self, audits: bool) -> Result<()> {
+        let (app, workspace) = &*self.kernel;
+        let write = async |tx: &mut TenantTx| insert(tx, audits).await;
+        app.db().tenant(&app.system("bench"), workspace, write).await?;
+        Ok(())
     }
-    anyhow::bail!("the sealer does not catch up")
+}
+
+/// What a write took, in microseconds, block by block: without its audit row and with it.
+#[derive(Default)]
+struct Spent {
+    wall: [Vec<f64>; 2],
+    cpu: [Vec<f64>; 2],
+    /// Audited rows.
+    rows: u64,
+}
+
+impl Spent {
+    fn ratio(&self) -> Ratio {
+        Ratio::between(&self.wall[1], &self.wall[0])
+    }
+
+    fn rates(&self) -> String {
+        let [plain, audited] = self.wall.each_ref().map(|wall| CLIENTS as f64 * 1e6 / median(wall));
+        format!("{audited:.0}/{plain:.0}")
+    }
+
+    fn cpus(&self) -> String {
+        let [plain, audited] = self.cpu.each_ref().map(|cpu| median(cpu));
+        format!("{audited:.0}/{plain:.0}µs")
+    }
+}
+
+async fn measure(admin: &mut PgConnection, blocks: usize, writer: &impl Writer) -> Result<Spent> {
+    let mut spent = Spent::default();
+    // The first two blocks fill caches.
+    for block in 0..blocks + 2 {
+        let (mut walls, mut cpus) = ([0.0_f64; 2], [0.0_f64; 2]);
+        // Whoever goes first changes from block to block, and who goes first within one goes last in it.
+        let first = block % 2;
+        for audits in [first, 1 - first, 1 - first, first] {
+            let before = spent_by_all(admin).await?;
+            let (wall, writes) = turn(writer, audits == 1).await?;
+            // The sealer's part belongs to the rows that it seals.
+            catch_up(admin).await?;
+            let after = spent_by_all(admin).await?;
+            walls[audits] += wall / 2.0;
+            cpus[audits] += cpu::since(before, after)?.as_secs_f64() * 1e6 / writes as f64 / 2.0;
+            spent.rows += if audits == 1 { writes } else { 0 };
+        }
+        if block >= 2 {
+            for kind in 0..2 {
+                spent.wall[kind].push(walls[kind]);
+                spent.cpu[kind].push(cpus[kind]);
+            }
+        }
+    }
+    Ok(spent)
+}
+
+/// CPU time of this process and of all that the database does for it.
+async fn spent_by_all(admin: &mut PgConnection) -> Result<Duration> {
+    Ok(cpu::of_process(std::process::id())? + cpu::of_database(admin, "kernel").await?)
 }
 
 /// Writes for one turn; returns how many microseconds a write took, and how many there were.
-async fn turn(kernel: &Arc<TestKernel>, workspace: &Workspace, audits: bool) -> Result<(f64, u64)> {
+async fn turn(writer: &impl Writer, audits: bool) -> Result<(f64, u64)> {
     let (mut clients, started) = (JoinSet::new(), Instant::now());
     for _ in 0..CLIENTS {
-        clients.spawn(client(kernel.clone(), workspace.clone(), audits, started + TURN));
+        let mut writer = writer.clone();
+        clients.spawn(async move {
+            let mut writes = 0;
+            while started.elapsed() < TURN {
+                writer.write(audits).await?;
+                writes += 1;
+            }
+            Ok::<_, anyhow::Error>(writes)
+        });
     }
     let mut writes = 0;
     while let Some(ended) = clients.join_next().await {
@@ -123,27 +247,30 @@ async fn turn(kernel: &Arc<TestKernel>, workspace: &Workspace, audits: bool) -> 
     Ok((started.elapsed().as_secs_f64() * 1e6 * CLIENTS as f64 / writes as f64, writes))
 }
 
-async fn client(kernel: Arc<TestKernel>, workspace: Workspace, audits: bool, until: Instant) -> Result<u64> {
-    let (ctx, mut writes) = (kernel.app.system("bench"), 0);
-    while Instant::now() < until {
-        let write = async |tx: &mut TenantTx| {
-            let (workspace, id, now) = (tx.workspace_id(), tx.ctx().new_id::<JobNoun>(), tx.ctx().now());
-            sqlx::query(
-                "INSERT INTO bench.ticket (workspace_id, id, title, status, created_at) VALUES ($1, $2, $3, 'open', $4)",
-            )
-            .bind(workspace)
-            .bind(id)
-            .bind("A ticket")
-            .bind(now)
-            .execute(tx.conn())
-            .await?;
-            if audits {
-                audit(tx, AuditEntry::new("bench.ticket.create").target("ticket", id)).await?;
-            }
-            Ok::<_, DbError>(())
-        };
-        kernel.app.db().tenant(&ctx, &workspace, write).await?;
-        writes += 1;
+/// Keeps in `longest` how many milliseconds a row has waited for its seal at most.
+async fn watch(mut admin: PgConnection, longest: Arc<AtomicU64>) -> Result<()> {
+    loop {
+        let age: Option<f64> = sqlx::query_scalar(
+            "SELECT extract(epoch FROM clock_timestamp() - min(a.created_at))::float8 * 1000
+             FROM kernel_core.audit_unsealed AS u JOIN kernel_core.audit_log AS a USING (workspace_id, id)",
+        )
+        .fetch_one(&mut admin)
+        .await?;
+        longest.fetch_max(age.unwrap_or_default().max(0.0) as u64, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    Ok(writes)
+}
+
+async fn catch_up(admin: &mut PgConnection) -> Result<Duration> {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(60) {
+        let left: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM kernel_core.audit_unsealed)")
+            .fetch_one(&mut *admin)
+            .await?;
+        if !left {
+            return Ok(started.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    anyhow::bail!("the sealer does not catch up")
 }

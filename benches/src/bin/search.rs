@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use benches::ratio::{Ratio, median};
 use kernel_core::testkit::TestKernel;
 use kernel_core::{Ctx, DbError, TenantTx, Tx, Workspace, WorkspaceId};
-use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use uuid::Uuid;
 use xtask::outcome::Outcome;
 use xtask::search::corpus::{self, Size};
@@ -90,7 +90,10 @@ impl Bench<'_> {
         Ok(outcome
             .value(time, format!("{:.2}/{:.2}ms", median(&ours), median(&theirs)))
             .value(ratio_key, ratio)
-            .require(!ratio.misses(1.20), format!("{ratio} times the superuser's query in the {key} tenant, goal 1.20")))
+            .require(
+                !ratio.misses(1.20),
+                format!("{ratio} times the superuser's query in the {key} tenant, goal 1.20"),
+            ))
     }
 
     async fn ours(&self, ctx: &Ctx, workspace: &Workspace, query: &str) -> Result<Hits, DbError> {
@@ -103,8 +106,13 @@ impl Bench<'_> {
 
     async fn by_hand(&self, query: &str) -> Result<Hits> {
         let mut tx = self.superuser.begin_with("BEGIN READ ONLY").await?;
-        let statement = corpus::reference(self.id, query, MOST);
-        let hits = sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&mut *tx).await?;
+        let hits = sqlx::query_as(AssertSqlSafe(corpus::statement("$1", "$2", "$3", "$4")))
+            .bind(self.id)
+            .bind(query)
+            .bind(corpus::is_plain(query))
+            .bind(MOST)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(hits)
     }

@@ -118,22 +118,34 @@ pub async fn fill(admin: &mut PgConnection, size: Size) -> Result<()> {
     Ok(())
 }
 
-/// The statement that a superuser would write, with the filter by hand.
+/// Whether words that are like those of the query are meant too.
 #[must_use]
-pub fn reference(workspace: WorkspaceId, query: &str, most: i32) -> String {
-    let (workspace, query) = (workspace.uuid(), query.replace('\'', "''"));
-    let plain = !(query.starts_with('-') || query.contains(" -") || query.contains('"'));
+pub fn is_plain(query: &str) -> bool {
+    !(query.starts_with('-') || query.contains(" -") || query.contains('"'))
+}
+
+/// The statement that a superuser would write, with the filter by hand; its values are literals or parameters.
+#[must_use]
+pub fn statement(workspace: &str, query: &str, plain: &str, most: &str) -> String {
     format!(
         "WITH found AS (
-             (SELECT t.id, ts_rank(t.search, websearch_to_tsquery('english', '{query}')) AS rank
+             (SELECT t.id, ts_rank(t.search, websearch_to_tsquery('english', {query})) AS rank
               FROM library.document AS t
-              WHERE t.workspace_id = '{workspace}' AND t.search @@ websearch_to_tsquery('english', '{query}') LIMIT 10000)
+              WHERE t.workspace_id = {workspace} AND t.search @@ websearch_to_tsquery('english', {query}) LIMIT 10000)
              UNION ALL
-             (SELECT t.id, kernel_core.word_similarity('{query}', t.title) FROM library.document AS t
-              WHERE {plain} AND t.workspace_id = '{workspace}' AND '{query}' OPERATOR(kernel_core.<%) t.title LIMIT 10000)
+             (SELECT t.id, kernel_core.word_similarity({query}, t.title) FROM library.document AS t
+              WHERE {plain} AND t.workspace_id = {workspace} AND {query} OPERATOR(kernel_core.<%) t.title LIMIT 10000)
          )
          SELECT f.id, sum(f.rank)::real FROM found AS f GROUP BY f.id ORDER BY 2 DESC, 1 DESC LIMIT {most}"
     )
+}
+
+/// The same for these very values.
+#[must_use]
+pub fn reference(workspace: WorkspaceId, query: &str, most: i32) -> String {
+    let literal = format!("'{}'", query.replace('\'', "''"));
+    let workspace = format!("'{}'", workspace.uuid());
+    statement(&workspace, &literal, if is_plain(query) { "true" } else { "false" }, &most.to_string())
 }
 
 /// All that the superuser finds, the best first.
