@@ -59,11 +59,14 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     FOR UPDATE SKIP LOCKED
 $$;
 
--- Committed rows that no seal covers, in the order in which they are to be sealed. Each row is looked up by its mark,
--- whatever the planner thinks of the size of the log.
+-- Committed rows that no seal covers, in the order in which they are to be sealed. Row and seal are looked up by the
+-- mark, whatever the planner thinks of the size of the log; it is asked once per connection, because it takes longer over
+-- all the partitions than the look-ups do.
 CREATE FUNCTION kernel_core.unsealed_audit(batch integer, skipped uuid[])
 RETURNS SETOF kernel_core.audit_log
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
     SELECT found.*
     FROM (
         SELECT a.*
@@ -71,13 +74,17 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
         CROSS JOIN LATERAL (
             SELECT * FROM kernel_core.audit_log AS l WHERE l.workspace_id = u.workspace_id AND l.id = u.id OFFSET 0
         ) AS a
+        CROSS JOIN LATERAL (
+            SELECT FROM (
+                SELECT count(*) AS seals FROM kernel_core.audit_seal AS s
+                WHERE s.workspace_id = u.workspace_id AND s.id = u.id
+            ) AS sealed WHERE sealed.seals = 0
+        ) AS open
         WHERE u.workspace_id <> ALL (skipped)
-          AND NOT EXISTS (
-              SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = u.workspace_id AND s.id = u.id)
         LIMIT least(batch, 10000)
     ) AS found
-    ORDER BY found.workspace_id, found.id
-$$;
+    ORDER BY found.workspace_id, found.id;
+END $$;
 
 -- The heads of these workspaces. One without a head comes with `orphaned` if it has seals all the same.
 CREATE FUNCTION kernel_core.audit_heads(workspaces uuid[])
