@@ -59,8 +59,8 @@ pub struct MigrationFile {
 pub enum MigrationError {
     /// A file that was applied has changed since.
     #[error(
-        "{schema}: the file {version:04} is not the one that was applied; put it back as it was, or, where its rows are not \
-         needed, drop the database and migrate again (the example product: make dev-reset)"
+        "{schema}: the file {version:04} is not the one that was applied; put it back as it was, or, where \
+         the database's rows are not needed, drop the database and migrate again"
     )]
     Changed {
         /// Whose file.

@@ -104,7 +104,8 @@ async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::
     nowhere.roles = roles;
     let settings = Settings::default();
     let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keys()), &settings).plan();
-    logins.prepare(&plan).await.context("the database cannot be prepared")?;
+    let hint = "the database cannot be prepared (if a migration file has changed: make dev-reset)";
+    logins.prepare(&plan).await.context(hint)?;
     clock.done(&format!("database {DATABASE} is up to date"));
     if only != Some(Step::Migrate) {
         let seeded = seed::run(&logins.config(), Arc::new(logins.keys()), &settings).await?;
@@ -122,6 +123,11 @@ async fn demo(logins: &Logins) -> Result<Uuid> {
     let mut admin = PgConnection::connect(&logins.admin()).await?;
     let demo = sqlx::query_scalar("SELECT workspace_id FROM kernel_tenancy.workspace WHERE slug = $1");
     Ok(demo.bind(seed::DEMO).fetch_one(&mut admin).await?)
+}
+
+/// The same URL without what only sqlx understands.
+fn for_psql(url: &str) -> &str {
+    url.split_once("&statement-cache-capacity").map_or(url, |(url, _)| url)
 }
 
 fn announce(url: &str, logins: &Logins, demo: &Uuid, took: Duration) {
@@ -158,7 +164,7 @@ fn announce(url: &str, logins: &Logins, demo: &Uuid, took: Duration) {
         mei = address(2),
         diego = address(5),
         slug = seed::DEMO,
-        database = logins.admin(),
-        app = logins.of(&RoleNames::prefixed(DATABASE).app),
+        database = for_psql(&logins.admin()),
+        app = for_psql(&logins.of(&RoleNames::prefixed(DATABASE).app)),
     );
 }
