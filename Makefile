@@ -2,13 +2,16 @@
 # They need a Rust toolchain and git. PostgreSQL is found, or fetched and run privately.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test prove bench fmt lint migrate-up seed doc
+.PHONY: help dev dev-reset test prove bench fmt lint migrate-up seed doc
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 dev: ## Start the example product with seeded data on a PostgreSQL of its own
 	cargo xtask dev
+
+dev-reset: ## Drop the development database; the next `make dev` makes it anew
+	cargo xtask dev --only reset
 
 # SKIP="fmt clippy" leaves steps out; KERNEL_PG_MAJOR=15 asks for a version of PostgreSQL.
 test: ## Check format and lints, then run all tests and the short proofs

@@ -1,22 +1,4 @@
-//! Mounts a kernel-core [`App`] into actix-web.
-//!
-//! ```no_run
-//! # async fn run(app: kernel_core::App) -> std::io::Result<()> {
-//! use actix_web::web::{self, ServiceConfig};
-//! use kernel_actix::Caller;
-//!
-//! async fn whoami(Caller(ctx): Caller) -> String {
-//!     format!("{:?}", ctx.actor())
-//! }
-//!
-//! let mount = kernel_actix::configure(app.clone());
-//! let routes = move |config: &mut ServiceConfig| {
-//!     config.route("/whoami", web::get().to(whoami)).configure(mount.clone());
-//! };
-//! let listener = std::net::TcpListener::bind("127.0.0.1:3000")?;
-//! kernel_actix::serve(&app, listener, routes, std::future::pending()).await
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod extract;
 mod serve;

@@ -1,16 +1,4 @@
-//! Mounts a kernel-core [`App`] into axum.
-//!
-//! ```no_run
-//! # async fn run(app: kernel_core::App) -> std::io::Result<()> {
-//! use axum::{Router, routing::get};
-//! use kernel_axum::Caller;
-//!
-//! let own = Router::new().route("/whoami", get(async |Caller(ctx): Caller| format!("{:?}", ctx.actor())));
-//! let routes = kernel_axum::mount(own, app.clone());
-//! let listener = std::net::TcpListener::bind("127.0.0.1:3000")?;
-//! kernel_axum::serve(&app, listener, routes, std::future::pending()).await
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod extract;
 mod linger;

@@ -20,6 +20,7 @@ use crate::job::{JobDef, Subscriber};
 use crate::message::Messages;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
+use crate::product::Product;
 use crate::seam::{Auth, Entitlements, TenantResolver};
 use crate::secret::{KeyProvider, Keyring};
 use crate::table::Table;
@@ -41,6 +42,8 @@ pub struct Config {
     pub entropy: Entropy,
     /// How the audit log is kept.
     pub audit: AuditConfig,
+    /// Brand, features and plans, if the host has them in a file. What it names and no pillar declares is a problem.
+    pub product: Option<Arc<Product>>,
 }
 
 impl Config {
@@ -53,6 +56,7 @@ impl Config {
             clock: Clock::system(),
             entropy: Entropy::system(),
             audit: AuditConfig::default(),
+            product: None,
         }
     }
 }
@@ -117,6 +121,12 @@ impl App {
     #[must_use]
     pub fn system(&self, name: &'static str) -> Ctx {
         Ctx::system(name, &self.shared.config.clock, &self.shared.config.entropy)
+    }
+
+    /// Brand, features and plans, if the app was configured with them.
+    #[must_use]
+    pub fn product(&self) -> Option<&Product> {
+        self.shared.config.product.as_deref()
     }
 
     /// The message catalogue.

@@ -15,6 +15,8 @@ mod openapi;
 mod output;
 mod page;
 mod problem;
+#[cfg(feature = "reference")]
+mod reference;
 mod reply;
 mod route;
 mod schema;

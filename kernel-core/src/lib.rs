@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod actor;
 mod app;
@@ -21,6 +22,7 @@ pub mod job;
 pub mod message;
 pub mod migration;
 mod pillar;
+pub mod product;
 mod role;
 pub mod seam;
 pub mod secret;
@@ -52,7 +54,8 @@ pub use job::{Job, JobDef, JobId, Subscriber};
 pub use message::Messages;
 pub use migration::{MigrationPlan, Migrations};
 pub use pillar::Pillar;
-pub use role::{Feature, Permission, Role, UnknownRole};
+pub use product::Product;
+pub use role::{Feature, Limit, Permission, Role, UnknownRole};
 pub use secret::{KeyProvider, LocalKeys, Sealed, SealedColumn, SecretSource, open, seal};
 pub use table::{Class, Table};
 pub use workspace::{Grant, Workspace, WorkspaceStatus};

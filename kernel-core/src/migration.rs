@@ -57,7 +57,18 @@ pub struct MigrationFile {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationError {
-    /// A numbered file failed, or one that was applied has changed since.
+    /// A file that was applied has changed since.
+    #[error(
+        "{schema}: the file {version:04} is not the one that was applied; put it back as it was, or, where \
+         the database's rows are not needed, drop the database and migrate again"
+    )]
+    Changed {
+        /// Whose file.
+        schema: &'static str,
+        /// Its number.
+        version: i64,
+    },
+    /// A numbered file failed.
     #[error("a migration of {schema} failed")]
     File {
         /// Whose file.
@@ -93,7 +104,11 @@ impl MigrationPlan {
     /// [`MigrationError`]; what had been applied before stays applied.
     pub async fn run(&self, conn: &mut PgConnection) -> Result<(), MigrationError> {
         for line in &self.lines {
-            let file = |source| MigrationError::File { schema: line.schema, source };
+            let schema = line.schema;
+            let file = |source| match source {
+                MigrateError::VersionMismatch(version) => MigrationError::Changed { schema, version },
+                source => MigrationError::File { schema, source },
+            };
             line.migrator.run_direct(None, conn, false).await.map_err(file)?;
         }
         self.secure(conn).await.map_err(MigrationError::Secure)

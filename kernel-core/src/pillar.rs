@@ -11,7 +11,7 @@ use crate::hook::{Hook, Hooks, SignUp, WorkspaceCreated};
 use crate::http::Route;
 use crate::job::{JobDef, Subscriber};
 use crate::migration::Migrations;
-use crate::role::{Feature, Permission};
+use crate::role::{Feature, Limit, Permission};
 use crate::seam::{Auth, Entitlements, People, TenantResolver};
 use crate::table::{Function, Table};
 
@@ -31,6 +31,7 @@ pub struct Pillar {
     pub(crate) functions: Vec<Function>,
     pub(crate) permissions: Vec<Permission>,
     pub(crate) features: Vec<Feature>,
+    pub(crate) limits: Vec<Limit>,
     pub(crate) routes: Vec<Route>,
     pub(crate) jobs: Vec<JobDef>,
     pub(crate) subscribers: Vec<Subscriber>,
@@ -102,6 +103,13 @@ impl Pillar {
     #[must_use]
     pub fn features(mut self, features: &[Feature]) -> Self {
         self.features.extend(features);
+        self
+    }
+
+    /// The limits that plans may set for it: `ALL` of [`limits!`](crate::limits). Keeping to them is the pillar's own part.
+    #[must_use]
+    pub fn limits(mut self, limits: &[Limit]) -> Self {
+        self.limits.extend(limits);
         self
     }
 

@@ -110,6 +110,26 @@ impl Feature {
     }
 }
 
+/// How much of something a plan may allow, declared with [`limits!`](crate::limits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limit {
+    name: &'static str,
+}
+
+impl Limit {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn __declare(name: &'static str) -> Self {
+        Self { name }
+    }
+
+    /// The dotted name: `tracker.projects`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+}
+
 /// Declares permissions as constants, each with the least role that holds it, and `ALL` to hand to the pillar.
 ///
 /// ```
@@ -150,5 +170,25 @@ macro_rules! features {
         $($(#[$doc])* pub const $name: $crate::Feature = $crate::Feature::__declare($text);)*
         /// Every feature declared here.
         pub const ALL: &[$crate::Feature] = &[$($name),*];
+    };
+}
+
+/// Declares limits of plans as constants, and `ALL` to hand to the pillar.
+///
+/// ```
+/// mod limit {
+///     kernel_core::limits! {
+///         /// Projects in a workspace.
+///         pub PROJECTS = "tracker.projects";
+///     }
+/// }
+/// assert_eq!(limit::PROJECTS.name(), "tracker.projects");
+/// ```
+#[macro_export]
+macro_rules! limits {
+    ($($(#[$doc:meta])* pub $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: $crate::Limit = $crate::Limit::__declare($text);)*
+        /// Every limit declared here.
+        pub const ALL: &[$crate::Limit] = &[$($name),*];
     };
 }

@@ -129,6 +129,9 @@ async function signUp(page, name) {
 const ada = await person();
 await signUp(ada, 'Ada');
 await look(ada, 'workspace-new');
+await ada.goto(`${base}/api/v1/reference`);
+await ada.evaluate(() => document.querySelectorAll('details').forEach(operation => { operation.open = true; }));
+await look(ada, 'reference');
 await ada.goto(`${base}/workspaces`);
 await look(ada, 'workspaces-empty');
 await press(ada, 'main a[href="/workspaces/new"]', '**/workspaces/new');

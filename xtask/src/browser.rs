@@ -63,8 +63,8 @@ fn judge(outcome: Outcome, framework: &'static str, figures: &Value) -> Outcome 
     })
 }
 
-/// A database of the walk's own, with the product's schema and nothing in it.
-async fn database(server: &sqlx::postgres::PgConnectOptions, framework: &str) -> Result<Logins> {
+/// A database for one run, with the product's schema and nothing in it.
+pub(crate) async fn database(server: &sqlx::postgres::PgConnectOptions, framework: &str) -> Result<Logins> {
     let roles = RoleNames::prefixed(DATABASE);
     let logins = Logins::new(server, &format!("walk_{framework}_{}", std::process::id()), &roles);
     let mut nowhere = DbConfig::new("postgres://localhost/nowhere");
@@ -125,7 +125,7 @@ async fn chromium(folder: &Path) -> Result<PathBuf> {
     found().context("no Chromium; install one")
 }
 
-async fn quietly(program: &str, arguments: &[&str], folder: &Path) -> Result<()> {
+pub(crate) async fn quietly(program: &str, arguments: &[&str], folder: &Path) -> Result<()> {
     eprintln!("{program} {}", arguments.join(" "));
     let mut command = cargo::child(program);
     command.args(arguments).current_dir(folder).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use kernel_core::testkit::Logins;
 use kernel_core::{Config, Db, DbConfig, RoleNames};
+use sqlx::{Connection, PgConnection};
 use tracker::{Settings, seed};
+use uuid::Uuid;
 
 pub(crate) use self::product::Product;
 use crate::outcome::Stopwatch;
@@ -39,6 +41,8 @@ enum Step {
     Migrate,
     /// Bring the schema up to date and put the example data in
     Seed,
+    /// Drop the database, with all that is in it
+    Reset,
 }
 
 /// Runs the command.
@@ -48,6 +52,9 @@ enum Step {
 /// In production; when there is no PostgreSQL, the product does not build or its port is taken.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     refuse_production()?;
+    if arguments.only == Some(Step::Reset) {
+        return reset().await;
+    }
     let started = Instant::now();
     let framework = if arguments.actix { "actix" } else { "axum" };
     let product = Product::of(framework);
@@ -61,7 +68,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut running = product.start(&logins, arguments.port, "info").await?;
-    announce(&running.url, &logins, started.elapsed());
+    announce(&running.url, &logins, &demo(&logins).await?, started.elapsed());
     running.until_stopped().await
 }
 
@@ -71,6 +78,13 @@ fn refuse_production() -> Result<()> {
         bail!("this command writes example data and is refused where APP_ENV is production");
     }
     Ok(())
+}
+
+async fn reset() -> Result<ExitCode> {
+    let server = postgres::find(&postgres::search("dev")?).await?;
+    Logins::new(server.options(), DATABASE, &RoleNames::prefixed(DATABASE)).drop_database().await?;
+    println!("  the database {DATABASE} is gone; `make dev` makes it anew");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The development database with an up-to-date schema. The server stops when it is dropped.
@@ -90,7 +104,8 @@ async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::
     nowhere.roles = roles;
     let settings = Settings::default();
     let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keys()), &settings).plan();
-    logins.prepare(&plan).await.context("the database cannot be prepared")?;
+    let hint = "the database cannot be prepared (if a migration file has changed: make dev-reset)";
+    logins.prepare(&plan).await.context(hint)?;
     clock.done(&format!("database {DATABASE} is up to date"));
     if only != Some(Step::Migrate) {
         let seeded = seed::run(&logins.config(), Arc::new(logins.keys()), &settings).await?;
@@ -103,14 +118,27 @@ async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::
     Ok((server, logins))
 }
 
-fn announce(url: &str, logins: &Logins, took: Duration) {
+/// The workspace in which everybody may look around.
+async fn demo(logins: &Logins) -> Result<Uuid> {
+    let mut admin = PgConnection::connect(&logins.admin()).await?;
+    let demo = sqlx::query_scalar("SELECT workspace_id FROM kernel_tenancy.workspace WHERE slug = $1");
+    Ok(demo.bind(seed::DEMO).fetch_one(&mut admin).await?)
+}
+
+/// The same URL without what only sqlx understands.
+fn for_psql(url: &str) -> &str {
+    url.split_once("&statement-cache-capacity").map_or(url, |(url, _)| url)
+}
+
+fn announce(url: &str, logins: &Logins, demo: &Uuid, took: Duration) {
     let address = |index: usize| seed::email(seed::PEOPLE[index]);
     println!(
         "
   The tracker serves after {took:.1} s:
 
     {url}                     the product
-    {url}/api/v1/openapi.json its API, as OpenAPI
+    {url}/api/v1/reference    its API, for people
+    {url}/api/v1/openapi.json the same, as OpenAPI
 
   Log in as one of these, each with the password `{password}`:
 
@@ -119,8 +147,13 @@ fn announce(url: &str, logins: &Logins, took: Duration) {
     {mei:26}member of Northwind Robotics, owner of Elm Park School
     {diego:26}viewer of Northwind Robotics, owner of Blue Harbor Coffee
 
-  Everybody may look around in {url}/w/{demo}; a new account starts with nothing.
-  The database, as its superuser: {database}
+  Everybody may look around in {url}/w/{slug}; a new account starts with nothing.
+
+  Look into the database:
+
+    psql '{database}'    as its superuser, who sees everything
+    PGOPTIONS='-c app.workspace_id={demo}' psql '{app}'
+                         as the app, in the demo: row-level security shows this workspace only
 
   Interrupt (Ctrl-C) to stop everything.
 ",
@@ -130,7 +163,8 @@ fn announce(url: &str, logins: &Logins, took: Duration) {
         kofi = address(1),
         mei = address(2),
         diego = address(5),
-        demo = seed::DEMO,
-        database = logins.admin(),
+        slug = seed::DEMO,
+        database = for_psql(&logins.admin()),
+        app = for_psql(&logins.of(&RoleNames::prefixed(DATABASE).app)),
     );
 }

@@ -24,6 +24,10 @@ enum Command {
     Prove(xtask::prove::Arguments),
     /// Run a measurement; `bench --list` names them
     Bench(xtask::bench::Arguments),
+    /// Pack every crate, look into the packages, and build a product of them
+    Package(xtask::package::Arguments),
+    /// Count what each crate depends on, and how long it builds from nothing
+    Cost(xtask::cost::Arguments),
     /// Verify the audit log of a database
     Audit(xtask::audit::Arguments),
     /// What the proof of the audit log kills; it starts this itself
@@ -44,6 +48,8 @@ async fn main() -> ExitCode {
         Command::Test(arguments) => xtask::test::run(arguments).await,
         Command::Prove(arguments) => xtask::prove::run(arguments).await,
         Command::Bench(arguments) => xtask::bench::run(arguments).await,
+        Command::Package(arguments) => xtask::package::run(arguments).await,
+        Command::Cost(arguments) => xtask::cost::run(arguments).await,
         Command::Audit(arguments) => xtask::audit::command(arguments).await,
         Command::AuditHost => xtask::audit::host::run().await,
         Command::AtomicityHost => xtask::atomicity::host::run().await,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, audit, browser, cargo, isolation, limits, parity, postgres, search, secrets};
+use crate::{atomicity, audit, browser, cargo, client, isolation, limits, parity, postgres, search, secrets};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +116,12 @@ pub const PROOFS: &[Proof] = &[
         about: "secrets leave no trace, keys turn under traffic, a ciphertext opens in its place only",
         faults: secrets::FAULTS,
         run: |options| Box::pin(secrets::run(options)),
+    },
+    Proof {
+        name: "client",
+        about: "a TypeScript client made of the OpenAPI document compiles strictly and works",
+        faults: client::FAULTS,
+        run: |options| Box::pin(client::run(options)),
     },
     Proof {
         name: "browser",

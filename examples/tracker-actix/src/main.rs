@@ -1,14 +1,19 @@
 //! The issue tracker on actix-web: pages, API and worker in one process. `.env.example` describes its configuration.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use tracker::program::{Arguments, Options, Program, stopped, work};
 
 #[tokio::main]
 #[expect(clippy::disallowed_methods, reason = "the program is what reads the environment, and hands it on")]
-async fn main() -> anyhow::Result<()> {
-    let Arguments { migrate, stop_with_stdin } = Arguments::parse();
+async fn main() -> anyhow::Result<ExitCode> {
+    let Arguments { migrate, examine, stop_with_stdin } = Arguments::parse();
     let options = Options::read(|name| std::env::var(name).ok()).await?;
     options.start_log()?;
+    if examine {
+        return Ok(options.examine().await?);
+    }
     let stop = stopped(stop_with_stdin)?;
     let Program { app, listener, worker } = Program::start(options, migrate).await?;
     let routes = kernel_actix::configure(app.clone());
@@ -17,5 +22,5 @@ async fn main() -> anyhow::Result<()> {
         work(worker, stop.clone()).await;
         Ok(())
     };
-    tokio::try_join!(serve, work).map(|_| ())
+    tokio::try_join!(serve, work).map(|_| ExitCode::SUCCESS)
 }

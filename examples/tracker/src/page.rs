@@ -22,7 +22,7 @@ use kernel_core::{Error, TenantTx, Tx};
 
 use crate::tracker::Tracker;
 
-pub(crate) use frame::Product;
+pub(crate) use frame::Seen;
 pub(crate) use render::Pages;
 
 pub(crate) fn routes(tracker: &Tracker) -> Vec<Route> {

@@ -3,7 +3,9 @@
 mod options;
 
 use std::fmt::Display;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
 
 use futures_util::FutureExt;
 use kernel_core::secret::ExposeSecret;
@@ -30,6 +32,9 @@ pub struct Arguments {
     /// Bring the schema up to date before serving; takes the login in `MIGRATE_DATABASE_URL`
     #[arg(long)]
     pub migrate: bool,
+    /// Examine the installation, say what to mend, and serve nothing; exits with 1 if something is to be mended
+    #[arg(long)]
+    pub examine: bool,
     /// Stop when standard input ends, as if asked by a signal: whoever started the program has gone then
     #[arg(long)]
     pub stop_with_stdin: bool,
@@ -98,6 +103,20 @@ impl Program {
 }
 
 impl Options {
+    /// Examines the installation that these options are about, and writes each finding to standard output.
+    ///
+    /// # Errors
+    /// [`StartError::Database`] for logins of which no pool can be made.
+    pub async fn examine(self) -> Result<ExitCode, StartError> {
+        let Self { db, migrate, config, settings, .. } = self;
+        let builder = app(Db::new(&db)?, config, &settings);
+        let report = builder.examine(migrate.as_ref().map(ExposeSecret::expose_secret)).await;
+        let mut out = std::io::stdout().lock();
+        // Whoever closed the pipe has seen enough.
+        let _ = report.diagnoses.iter().try_for_each(|diagnosis| writeln!(out, "{diagnosis}"));
+        Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
     /// Writes the log to standard error from now on.
     ///
     /// # Errors

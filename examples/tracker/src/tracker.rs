@@ -4,25 +4,27 @@ use std::sync::Arc;
 
 use kernel_auth::Auth;
 use kernel_core::http::{Environment, ErrorPage};
-use kernel_core::seam::AllIncluded;
-use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Table};
+use kernel_core::{App, AppBuilder, Config, Db, JobDef, Migrations, Pillar, Product, Table};
 use kernel_jobs::Jobs;
 use kernel_tenancy::Tenancy;
 
 use crate::hook::GettingStarted;
 use crate::job::{PurgeProject, purge_project};
 use crate::log::RequestLog;
-use crate::page::{Pages, Product};
+use crate::page::{Pages, Seen};
 use crate::{activity, http, page, permission};
 
 /// The tracker's own texts.
 pub(crate) const TEXTS: &str = include_str!("../locales/en.json");
 
+const PRODUCT_FILE: &str = "product.config.toml";
+const PRODUCT: &str = include_str!("../product.config.toml");
+
 /// What can be chosen about the tracker.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The product's name.
-    pub name: String,
+    /// Brand, features and plans.
+    pub product: Arc<Product>,
     /// Whether people depend on this process; pages say so when they do not.
     pub environment: Environment,
     /// How long sessions last, and how many passwords are hashed at once.
@@ -34,7 +36,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            name: "Tracker".to_owned(),
+            product: Arc::new(Product::parse(PRODUCT_FILE, PRODUCT).expect("the file is tested")),
             environment: Environment::default(),
             auth: kernel_auth::Settings::default(),
             log: None,
@@ -49,6 +51,7 @@ pub struct Tracker {
     pub(crate) tenancy: Tenancy,
     pub(crate) pages: Pages,
     pub(crate) log: Option<RequestLog>,
+    product: Arc<Product>,
 }
 
 /// The whole product: the kernel's pillars and the tracker's own.
@@ -65,9 +68,10 @@ impl Tracker {
     pub fn new(settings: &Settings) -> Self {
         let auth = Auth::new(settings.auth.clone());
         let log = page::log::kept(settings);
-        let product = Product::new(&settings.name, settings.environment, log.is_some());
-        let pages = Pages::new(product, &[Jobs::new().into(), (&auth).into(), Tenancy.into()]);
-        Self { auth, tenancy: Tenancy, pages, log }
+        let product = settings.product.clone();
+        let seen = Seen::new(product.brand(), settings.environment, log.is_some());
+        let pages = Pages::new(seen, product.brand(), &[Jobs::new().into(), (&auth).into(), Tenancy.into()]);
+        Self { auth, tenancy: Tenancy, pages, log, product }
     }
 
     /// Sets what follows from the product itself, and leaves what the host chooses.
@@ -75,6 +79,8 @@ impl Tracker {
         let product = self.pages.product();
         product.name.clone_into(&mut config.http.title);
         config.http.environment = product.environment;
+        config.product = Some(self.product.clone());
+        config.http.reference = true;
         config.http.sign_in_page = Some("/log-in".to_owned());
         let pages = self.pages.clone();
         config.http.error_page = ErrorPage::new(move |view| pages.error(view));
@@ -89,6 +95,7 @@ impl Tracker {
 
 impl From<Tracker> for Pillar {
     fn from(tracker: Tracker) -> Self {
+        let product = tracker.product.clone();
         Self::new("tracker")
             .migrations(Migrations::new("tracker", sqlx::migrate!("./migrations")))
             .tables([
@@ -124,7 +131,7 @@ impl From<Tracker> for Pillar {
             .routes(http::routes(&tracker))
             .routes(page::routes(&tracker))
             .on_workspace_created(GettingStarted(tracker))
-            .provides_entitlements(Arc::new(AllIncluded))
+            .provides_entitlements(product)
             .jobs([JobDef::new::<PurgeProject, _, _>((), purge_project)])
             .subscribers(activity::subscribers())
     }

@@ -119,6 +119,7 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     let of_all = |names: fn(&Pillar) -> Vec<String>| pillars.iter().flat_map(names);
     twice("permission", of_all(|p| p.permissions.iter().map(|x| x.name().to_owned()).collect()), problems);
     twice("feature", of_all(|p| p.features.iter().map(|x| x.name().to_owned()).collect()), problems);
+    twice("limit", of_all(|p| p.limits.iter().map(|x| x.name().to_owned()).collect()), problems);
     twice("job", of_all(job_kinds), problems);
     twice("chore", of_all(|p| p.chores.iter().map(|chore| chore.name().to_owned()).collect()), problems);
     let tables = of_all(|p| p.tables.iter().map(|t| format!("{}.{}", t.schema(), t.name())).collect());
@@ -132,6 +133,8 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     problems.extend(unchanging.flat_map(Table::sealed_columns).map(Problem::SealedForEver));
     problems.extend(config.http.problems().into_iter().map(Problem::Route));
     problems.extend(config.audit.problem().map(|reason| Problem::Setting(reason.to_owned())));
+    let product = config.product.iter().flat_map(|product| product.problems(pillars));
+    problems.extend(product.map(Problem::Setting));
     routes(pillars, problems);
     seams(pillars, problems);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::facts::Facts;
 use super::{Examination, Verdict};
-use crate::http::{Environment, Resolution};
+use crate::http::Resolution;
 use crate::pillar::Pillar;
 
 pub(super) const ALL: &[Examination] = &[
@@ -19,8 +19,8 @@ pub(super) const ALL: &[Examination] = &[
 ];
 
 impl Facts<'_> {
-    pub(super) fn in_production(&self) -> bool {
-        self.config.http.environment == Environment::Production
+    pub(super) fn is_served(&self) -> bool {
+        self.config.http.environment.is_served()
     }
 }
 
@@ -30,7 +30,7 @@ fn http(facts: &Facts<'_>) -> Verdict {
 
 fn public_origin(facts: &Facts<'_>) -> Verdict {
     let by_subdomain = matches!(facts.config.http.resolution, Resolution::Subdomain { .. });
-    if facts.config.http.public_origin.is_some() || by_subdomain || !facts.in_production() {
+    if facts.config.http.public_origin.is_some() || by_subdomain || !facts.is_served() {
         return Verdict::Sound;
     }
     Verdict::fault(
@@ -41,7 +41,7 @@ fn public_origin(facts: &Facts<'_>) -> Verdict {
 
 fn https(facts: &Facts<'_>) -> Verdict {
     match &facts.config.http.public_origin {
-        Some(origin) if facts.in_production() && !origin.starts_with("https://") => Verdict::fault(
+        Some(origin) if facts.is_served() && !origin.starts_with("https://") => Verdict::fault(
             format!(
                 "{origin} is not https: browsers do not keep the session's cookie, and everybody can read it"
             ),
@@ -62,7 +62,7 @@ fn cors(facts: &Facts<'_>) -> Verdict {
     let plain = facts.config.http.cors.origins.iter().filter(|origin| origin.starts_with("http://"));
     let plain: Vec<_> =
         plain.map(|origin| format!("scripts of {origin}, which anybody on the way can change")).collect();
-    if !facts.in_production() || !facts.config.http.cors.credentials {
+    if !facts.is_served() || !facts.config.http.cors.credentials {
         return Verdict::Sound;
     }
     Verdict::of(&plain, "list https:// origins only")

@@ -165,7 +165,7 @@ fn synchronous_commit(facts: &Facts<'_>) -> Verdict {
 /// Where nobody depends on the data, speed may be worth more than durability.
 fn durable(facts: &Facts<'_>, verdict: Verdict) -> Verdict {
     match verdict {
-        Verdict::Fault { problem, mend } if !facts.in_production() => Verdict::Advice { problem, mend },
+        Verdict::Fault { problem, mend } if !facts.is_served() => Verdict::Advice { problem, mend },
         verdict => verdict,
     }
 }

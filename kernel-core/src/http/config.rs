@@ -22,8 +22,28 @@ pub enum Environment {
     /// A developer's machine or a test.
     #[default]
     Development,
+    /// Like production in all that matters, for trying things out before: example data is let in.
+    Staging,
     /// Served to people: strict transport security where the connection is secure.
     Production,
+}
+
+impl Environment {
+    /// Its name in configurations: `development`, `staging` or `production`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+
+    /// Whether it is on a network, and not on a developer's machine only.
+    #[must_use]
+    pub const fn is_served(self) -> bool {
+        !matches!(self, Self::Development)
+    }
 }
 
 /// How a request names its workspace. One way per app; there is no falling through to another.
@@ -184,6 +204,8 @@ pub struct HttpConfig {
     pub public_origin: Option<String>,
     /// Before every API path.
     pub api_prefix: String,
+    /// Whether `/reference` beside the OpenAPI document shows it to people. Takes the feature `reference` of this crate.
+    pub reference: bool,
     /// How a request names its workspace.
     pub resolution: Resolution,
     /// Labels under the base domain that no workspace gets.
@@ -216,6 +238,7 @@ impl Default for HttpConfig {
             version: "1".to_owned(),
             public_origin: None,
             api_prefix: "/api/v1".to_owned(),
+            reference: false,
             resolution: Resolution::default(),
             reserved_names: ["admin", "api", "app", "assets", "cdn", "mail", "static", "status", "www"]
                 .map(str::to_owned)
@@ -249,6 +272,9 @@ impl HttpConfig {
         }
         if !is_prefix(&self.api_prefix) {
             problems.push(format!("http: the API prefix {:?} must look like /api/v1", self.api_prefix));
+        }
+        if self.reference && cfg!(not(feature = "reference")) {
+            problems.push("http: kernel-core was built without its feature `reference`".to_owned());
         }
         if let Resolution::Subdomain { base_domain } = &self.resolution
             && !(is_host(base_domain) && base_domain.contains('.'))

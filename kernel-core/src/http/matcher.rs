@@ -100,6 +100,10 @@ impl Table {
     ) -> Result<Self, Vec<String>> {
         let document = Arc::new(openapi::Document::of(&routes, config, cookie));
         routes.push(document.route());
+        #[cfg(feature = "reference")]
+        if config.reference {
+            routes.extend(super::reference::routes(&document.value));
+        }
         let mut problems = Vec::new();
         let mut operations = BTreeMap::new();
         let (mut paths, mut places) = (matchit::Router::new(), Vec::<Place>::new());

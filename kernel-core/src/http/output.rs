@@ -40,7 +40,11 @@ pub struct Created<T>(pub T);
 pub struct NoContent;
 
 /// One page of a list; [`PageRequest::items`](super::PageRequest::items) makes it.
+///
+/// Its schema is called after its items, `ProjectPage`: generated clients have it as a type, whose name must not hang on the
+/// order of routes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Items<T> {
     /// The items, in order.
     pub items: Vec<T>,

@@ -170,6 +170,21 @@ impl Logins {
     }
 }
 
+impl Logins {
+    /// Drops the database with all that is in it, whoever is connected; its roles stay.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn drop_database(&self) -> Result<(), DatabaseError> {
+        let mut server = self.server.clone().database("postgres").connect().await?;
+        server
+            .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.database)))
+            .await?;
+        server.close().await?;
+        Ok(())
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

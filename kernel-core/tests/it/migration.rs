@@ -33,6 +33,16 @@ async fn running_twice_changes_nothing_and_the_hosts_ledger_stays_its_own() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_changed_after_it_was_applied_is_named_with_what_to_do() {
+    let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
+    kernel.admin().await.execute("UPDATE shop.migration SET checksum = '\\x00'").await.unwrap();
+    let logins = kernel.database.logins();
+    let mut migrate = PgConnection::connect(&logins.of(&roles().migrate)).await.unwrap();
+    let error = kernel.app.plan().run(&mut migrate).await.unwrap_err().to_string();
+    assert!(error.starts_with("shop: the file 0001 is not the one that was applied; put it back"), "{error}");
+}
+
+#[tokio::test]
 async fn the_exported_files_make_the_same_database() {
     let server = server().await.unwrap();
     let name = format!("kernel_test_export_{}", std::process::id());

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 use http::header::HeaderMap;
 use kernel_core::http::{Environment, ErrorView, Incoming, Input, InputShape, prefers_json};
+use kernel_core::product::Brand;
 use kernel_core::seam::Person;
 use kernel_core::{Ctx, Error, Permission, TenantTx, Tx, WorkspaceStatus, people};
 use serde::{Serialize, Serializer};
 
-use super::log;
+use super::{asset, log};
 use crate::permission;
 use crate::tracker::Tracker;
 
 /// The product, as pages speak of it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Product {
+pub(crate) struct Seen {
     pub(crate) name: String,
+    /// The logo's name among the files that pages refer to, if it is not the one drawn into them.
+    logo: Option<&'static str>,
     #[serde(serialize_with = "environment")]
     pub(crate) environment: Environment,
     /// Whether the log lines of requests can be looked at.
@@ -23,15 +26,20 @@ pub(crate) struct Product {
     keeps_log: bool,
 }
 
-impl Product {
-    pub(crate) fn new(name: &str, environment: Environment, keeps_log: bool) -> Self {
-        Self { name: name.to_owned(), environment, keeps_log }
+impl Seen {
+    pub(crate) fn new(brand: &Brand, environment: Environment, keeps_log: bool) -> Self {
+        let logo = brand.logo.as_ref().map(asset::logo_name);
+        Self { name: brand.name.clone(), logo, environment, keeps_log }
     }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn environment<S: Serializer>(environment: &Environment, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(if *environment == Environment::Production { "production" } else { "dev" })
+    serializer.serialize_str(if *environment == Environment::Development {
+        "dev"
+    } else {
+        environment.name()
+    })
 }
 
 /// The page that somebody asks for.
@@ -59,7 +67,7 @@ impl Input for Asked {
 /// What `layout.html` and `workspace_layout.html` need.
 #[derive(Debug, Serialize)]
 pub(crate) struct Frame {
-    app: Product,
+    app: Seen,
     csrf: String,
     user: Option<Viewer>,
     path: String,
@@ -105,7 +113,7 @@ pub(super) fn base(slug: &str) -> String {
 }
 
 impl Frame {
-    fn new(product: &Product, ctx: &Ctx, viewer: Option<Person>, asked: &Asked) -> Self {
+    fn new(product: &Seen, ctx: &Ctx, viewer: Option<Person>, asked: &Asked) -> Self {
         Self {
             app: product.clone(),
             csrf: ctx.csrf().unwrap_or_default().to_owned(),
@@ -117,7 +125,7 @@ impl Frame {
         }
     }
 
-    pub(super) fn of_error(product: &Product, view: &ErrorView<'_>) -> Self {
+    pub(super) fn of_error(product: &Seen, view: &ErrorView<'_>) -> Self {
         Self {
             app: product.clone(),
             csrf: String::new(),

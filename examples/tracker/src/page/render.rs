@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use kernel_core::http::{ErrorView, Html};
+use kernel_core::product::Brand;
 use kernel_core::{Error, Messages, Pillar};
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::asset::Assets;
 use super::form::Refused;
-use super::frame::{Frame, Product};
+use super::frame::{Frame, Seen};
 
 /// Makes pages. Cheap to clone.
 #[derive(Clone)]
@@ -21,7 +22,7 @@ struct Shared {
     environment: Environment<'static>,
     messages: Arc<Messages>,
     assets: Arc<Assets>,
-    product: Product,
+    product: Seen,
 }
 
 impl fmt::Debug for Pages {
@@ -62,10 +63,10 @@ const TEMPLATES: &[(&str, &str)] = &templates![
 
 impl Pages {
     /// Pages with the texts of these pillars and of the tracker.
-    pub(crate) fn new(product: Product, pillars: &[Pillar]) -> Self {
+    pub(crate) fn new(product: Seen, brand: &Brand, pillars: &[Pillar]) -> Self {
         let mut messages = Messages::of(pillars).expect("the texts of the pillars are tested");
         messages.add(crate::tracker::TEXTS).expect("the tracker's texts are tested");
-        let (messages, assets) = (Arc::new(messages), Arc::new(Assets::new()));
+        let (messages, assets) = (Arc::new(messages), Arc::new(Assets::new(brand)));
         let mut environment = Environment::new();
         // A name that is misspelt in a template shows in the tests instead of as nothing.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -82,7 +83,7 @@ impl Pages {
         Self(Arc::new(Shared { environment, messages, assets, product }))
     }
 
-    pub(crate) fn product(&self) -> &Product {
+    pub(crate) fn product(&self) -> &Seen {
         &self.0.product
     }
 

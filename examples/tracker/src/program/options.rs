@@ -2,14 +2,17 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use kernel_core::http::Environment;
+use kernel_core::product::ProductError;
 use kernel_core::secret::{
     EnvSecrets, ExposeSecret, FileSecrets, SecretSource, SecretSources, SecretString, SourceError,
 };
-use kernel_core::{Config, DbConfig, LocalKeys, RoleNames};
+use kernel_core::{Config, DbConfig, LocalKeys, Product, RoleNames, causes};
 use sqlx::postgres::PgConnectOptions;
 
 use super::StartError;
@@ -26,6 +29,9 @@ pub enum ConfigError {
     /// It is a secret that cannot be had.
     #[error(transparent)]
     Secret(#[from] SourceError),
+    /// It names a product's configuration that cannot be used.
+    #[error("PRODUCT_CONFIG: {}", causes(.0))]
+    Product(#[from] ProductError),
     /// It cannot be read.
     #[error("{name} cannot be read: {reason}")]
     Unreadable {
@@ -76,12 +82,13 @@ impl Options {
         let proxies = reader.proxies();
         let log = reader.var("LOG").unwrap_or_else(|| "info".to_owned());
         let log_json = match reader.var("LOG_FORMAT").as_deref() {
-            None => environment == Environment::Production,
+            None => environment.is_served(),
             Some("json") => true,
             Some("text") => false,
             Some(_) => reader.wrong("LOG_FORMAT", "it is neither text nor json", false),
         };
         let public_origin = reader.var("PUBLIC_ORIGIN");
+        let product = reader.product().await;
         let (Some(keys), true) = (keys, reader.errors.is_empty()) else {
             return Err(StartError::Configuration(reader.errors));
         };
@@ -89,7 +96,8 @@ impl Options {
         config.http.public_origin = public_origin;
         config.http.trusted_proxies = proxies;
         let kept = (environment == Environment::Development).then(RequestLog::default);
-        let settings = Settings { environment, log: kept, ..Settings::default() };
+        let mut settings = Settings { environment, log: kept, ..Settings::default() };
+        settings.product = product.unwrap_or(settings.product);
         Ok(Self { log, log_json, listen, db, migrate, config, settings })
     }
 }
@@ -114,9 +122,11 @@ impl Reader {
         };
         reader.environment = match reader.var("APP_ENV").as_deref() {
             None | Some("development") => Environment::Development,
+            Some("staging") => Environment::Staging,
             Some("production") => Environment::Production,
             Some(_) => {
-                reader.wrong("APP_ENV", "it is neither development nor production", Environment::Production)
+                let reason = "it is neither development nor staging nor production";
+                reader.wrong("APP_ENV", reason, Environment::Production)
             }
         };
         let plain = match reader.var("ALLOW_PLAIN_SECRETS").as_deref() {
@@ -202,6 +212,18 @@ impl Reader {
             db.roles = RoleNames::prefixed(&prefix);
         }
         db
+    }
+
+    /// Brand, features and plans, if they are not those that the program carries.
+    async fn product(&mut self) -> Option<Arc<Product>> {
+        let file = self.var("PRODUCT_CONFIG")?;
+        match Product::load(Path::new(&file)).await {
+            Ok(product) => Some(Arc::new(product)),
+            Err(error) => {
+                self.errors.push(error.into());
+                None
+            }
+        }
     }
 
     /// The key that wraps, and those that did before it.

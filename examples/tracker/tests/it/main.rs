@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
 mod api;
+mod brand;
 mod browser;
 mod comment;
 mod import;

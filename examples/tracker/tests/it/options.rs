@@ -1,6 +1,11 @@
 //! The configuration of the programs: everything that is wrong at once, and no secret in what is said about it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
 use kernel_core::secret::ExposeSecret;
+use sqlx::Executor;
 use tracker::program::Options;
 
 const KEY: &str = "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=";
@@ -16,20 +21,87 @@ async fn read(variables: &[(&str, &str)]) -> Result<Options, String> {
 #[tokio::test]
 async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
     let wrong = read(&[
-        ("APP_ENV", "staging"),
+        ("APP_ENV", "test"),
         ("ALLOW_PLAIN_SECRETS", "true"),
         ("APP_KEY", "s3cret-key"),
         ("WORKER_DATABASE_URL", "postgres://worker:s3cret@localhost:s3cret/tracker"),
         ("LISTEN", "s3cret-nowhere"),
         ("LOG_FORMAT", "xml"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,s3cret-proxy"),
+        ("PRODUCT_CONFIG", "/nowhere/product.config.toml"),
     ]);
     let wrong = wrong.await.unwrap_err();
     let names = ["APP_ENV", "APP_KEY", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "LISTEN", "LOG_FORMAT"];
     for name in names.into_iter().chain(["TRUSTED_PROXIES"]) {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");
     }
+    assert!(wrong.contains("- PRODUCT_CONFIG: /nowhere/product.config.toml cannot be read: "), "{wrong}");
     assert!(!wrong.contains("s3cret"), "{wrong}");
+}
+
+/// The variables of `.env.example`, each with its value and the comment right above it.
+fn example() -> BTreeMap<String, (&'static str, String)> {
+    let (mut variables, mut comment) = (BTreeMap::new(), String::new());
+    for line in include_str!("../../../../.env.example").lines() {
+        if let Some(said) = line.strip_prefix('#') {
+            comment.push_str(said);
+        } else if let Some((name, value)) = line.split_once('=') {
+            let before = variables.insert(name.to_owned(), (value, std::mem::take(&mut comment)));
+            assert!(before.is_none(), "{name} stands there twice");
+        } else {
+            comment.clear();
+        }
+    }
+    variables
+}
+
+#[tokio::test]
+async fn the_example_lists_exactly_the_variables_that_are_read() {
+    let asked = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = asked.clone();
+    let nothing = move |name: &str| {
+        seen.lock().unwrap().insert(name.to_owned());
+        None
+    };
+    Options::read(nothing).await.unwrap_err();
+    let mut asked = std::mem::take(&mut *asked.lock().unwrap());
+    // Only a secret may be in a file of its own.
+    let secrets: BTreeSet<_> =
+        asked.iter().filter_map(|name| name.strip_suffix("_FILE")).map(str::to_owned).collect();
+    asked.retain(|name| !name.strip_suffix("_FILE").is_some_and(|name| secrets.contains(name)));
+
+    let example = example();
+    assert_eq!(example.keys().cloned().collect::<BTreeSet<_>>(), asked);
+    for (name, (_, comment)) in &example {
+        assert!(!comment.is_empty(), "{name} is not explained");
+        assert_eq!(comment.trim().starts_with("Secret"), secrets.contains(name), "{name}: {comment}");
+    }
+}
+
+#[tokio::test]
+async fn the_example_tells_the_defaults() {
+    let example = example();
+    // A key that stood there would be used.
+    assert_eq!(example["APP_KEY"].0, "");
+    let filled = |name: &str, value: &'static str| if name == "APP_KEY" { KEY } else { value };
+    let whole: Vec<_> =
+        example.iter().map(|(name, (value, _))| (name.as_str(), filled(name, value))).collect();
+    let is_needed = |name: &str| example[name].1.trim().starts_with("Secret, needed");
+    let needed: Vec<_> = whole.iter().copied().filter(|(name, _)| is_needed(name)).collect();
+    let (whole, least) = (read(&whole).await.unwrap(), read(&needed).await.unwrap());
+    assert_eq!(format!("{whole:?}"), format!("{least:?}"));
+    for name in needed.iter().map(|(name, _)| *name) {
+        let others: Vec<_> = needed.iter().copied().filter(|(other, _)| *other != name).collect();
+        assert!(read(&others).await.unwrap_err().contains(&format!("- {name} is not set")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn staging_is_as_careful_with_secrets_as_production() {
+    let url = "postgres://app:s3cret@localhost/tracker";
+    let plain = [("APP_ENV", "staging"), ("APP_KEY", KEY), ("APP_DATABASE_URL", url)];
+    let refused = read(&plain).await.unwrap_err();
+    assert!(refused.contains("APP_KEY is a plain environment variable"), "{refused}");
 }
 
 #[tokio::test]
@@ -56,4 +128,30 @@ async fn production_takes_secrets_from_files_and_refuses_plain_ones() {
     let shown = format!("{mounted:?}");
     assert!(!shown.contains("s3cret") && !shown.contains(KEY), "{shown}");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn an_installation_can_be_examined_without_serving() {
+    let kernel = crate::start().await;
+    let logins = kernel.database.logins();
+    let (db, migrate) = (logins.config(), logins.of(&kernel_core::testkit::roles().migrate));
+    let variables = [
+        ("APP_KEY", KEY.to_owned()),
+        ("APP_KEY_ID", "test".to_owned()),
+        ("APP_DATABASE_URL", db.app),
+        ("WORKER_DATABASE_URL", db.worker.unwrap()),
+        ("OPERATOR_DATABASE_URL", db.operator.unwrap()),
+        ("MIGRATE_DATABASE_URL", migrate),
+        ("DATABASE_ROLE_PREFIX", "kernel_test".to_owned()),
+    ];
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let code = async || {
+        let code = read(&variables).await.unwrap().examine().await.unwrap();
+        format!("{code:?}")
+    };
+    let (sound, faulty) = (format!("{:?}", ExitCode::SUCCESS), format!("{:?}", ExitCode::FAILURE));
+    assert_eq!(code().await, sound);
+    let weaken = "ALTER TABLE tracker.issue DISABLE ROW LEVEL SECURITY";
+    kernel.admin().await.execute(weaken).await.unwrap();
+    assert_eq!(code().await, faulty);
 }

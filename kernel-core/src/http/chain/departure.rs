@@ -11,7 +11,6 @@ use super::arrival::Arrival;
 use super::{Gate, Notes};
 use crate::error::{Error, ErrorKind};
 use crate::http::accept::prefers_json;
-use crate::http::config::Environment;
 use crate::http::matcher::{Matched, Target};
 use crate::http::output::{Output, SeeOther};
 use crate::http::problem::{self, Voice};
@@ -73,7 +72,7 @@ impl Gate<'_> {
         if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
             headers.insert(ALLOW, allow);
         }
-        let strict = http.environment == Environment::Production && self.arrival.https;
+        let strict = http.environment.is_served() && self.arrival.https;
         self.app.routes.security.add(headers, strict);
         http.cors.write(&self.head.headers, allow, headers);
         if let Some(standing) = notes.standing {
