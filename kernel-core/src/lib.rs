@@ -22,6 +22,7 @@ pub mod message;
 pub mod migration;
 mod pillar;
 mod role;
+pub mod rule;
 pub mod seam;
 pub mod secret;
 mod secure;

@@ -74,6 +74,25 @@ fn an_operation_says_what_it_reads_needs_and_answers() {
 }
 
 #[test]
+fn whatever_the_chain_may_refuse_is_in_the_document() {
+    let create = &document()["paths"]["/api/v1/w/{workspace}/things"]["post"]["responses"];
+    let known: Vec<_> = create.as_object().unwrap().keys().map(String::as_str).collect();
+    let wanted =
+        ["201", "400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "500", "503", "504"];
+    assert_eq!(known, wanted);
+}
+
+#[test]
+fn a_parameter_that_may_be_left_out_is_never_null() {
+    let list = &document()["paths"]["/api/v1/w/{workspace}/things"]["get"]["parameters"];
+    assert_eq!(list[1]["schema"], json!({ "type": "string" }));
+    let reference = json!({ "anyOf": [{ "$ref": "#/x" }, { "type": "null" }], "description": "One." });
+    assert_eq!(without_null(reference), json!({ "$ref": "#/x", "description": "One." }));
+    assert_eq!(without_null(json!({ "enum": ["a", null], "default": null })), json!({ "enum": ["a"] }));
+    assert_eq!(without_null(json!(true)), json!(true));
+}
+
+#[test]
 fn a_type_that_differs_as_input_has_two_names() {
     let document = document();
     let schemas = &document["components"]["schemas"];
