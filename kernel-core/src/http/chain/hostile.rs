@@ -97,7 +97,7 @@ fn came_from(arrival: &Arrival, headers: &HeaderMap, peer: IpAddr, trusted: bool
         let named = |hop: &[u8]| {
             let hop = String::from_utf8_lossy(hop);
             let hop = hop.trim();
-            let bare = hop.trim_start_matches('[').split(']').next().unwrap_or(hop);
+            let bare = hop.trim_start_matches('[').split([']', '%']).next().unwrap_or(hop);
             let host = hop.rsplit_once(':').map_or(hop, |(host, _)| host);
             [hop, bare, host]
                 .iter()
