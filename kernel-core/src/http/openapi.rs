@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, out of the routes themselves.
 
 mod components;
+mod link;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ impl Document {
             let operation = operation(route, config, reads, answers);
             paths.entry(path.clone()).or_default().insert(route.method.as_str().to_lowercase(), operation);
         }
+        let (mut paths, schemas) = (json!(paths), Value::Object(schemas));
+        link::add(&mut paths, &schemas);
         let value = components::sorted(json!({
             "openapi": "3.1.0",
             "info": { "title": config.title, "version": config.version },

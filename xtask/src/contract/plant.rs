@@ -7,7 +7,7 @@ use kernel_core::http::{
     Access, Body, Call, Created, Incoming, Input, InputShape, Json, NoContent, Output, OutputShape, Path,
     Query, Reply, Route,
 };
-use kernel_core::{Error, ErrorKind, Pillar};
+use kernel_core::{Error, ErrorKind, Id, Noun, Pillar};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,15 +64,32 @@ struct Answer {
     half: i64,
 }
 
-/// The planted routes: one thing that can be made, seen and deleted.
+/// Names what is planted.
+#[derive(Debug)]
+enum PlantedNoun {}
+
+impl Noun for PlantedNoun {
+    const PREFIX: &'static str = "pln";
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Planted {
+    id: Id<PlantedNoun>,
+}
+
+/// The planted routes: a list that is wrong, or a thing that can be made, seen and deleted.
 pub(super) fn pillar(fault: Fault) -> Pillar {
-    let (one, all) = ("/planted/{number}", "/planted");
-    Pillar::new("planted").routes([
-        Route::free(Method::GET, all, "planted.list", Access::Public, fault, list),
-        Route::free(Method::POST, all, "planted.create", Access::Public, fault, create),
-        Route::free(Method::GET, one, "planted.show", Access::Public, fault, show),
-        Route::free(Method::DELETE, one, "planted.delete", Access::Public, fault, delete),
-    ])
+    let (one, all, open) = ("/planted/{planted}", "/planted", Access::Public);
+    let routes = if fault == Fault::Undead {
+        vec![
+            Route::free(Method::POST, all, "planted.create", open, (), create),
+            Route::free(Method::GET, one, "planted.show", open, (), show),
+            Route::free(Method::DELETE, one, "planted.delete", open, (), delete),
+        ]
+    } else {
+        vec![Route::free(Method::GET, all, "planted.list", open, fault, list)]
+    };
+    Pillar::new("planted").routes(routes)
 }
 
 async fn list(fault: Fault, _: Call, Loose(asked): Loose) -> Result<Wrong, Error> {
@@ -87,17 +104,16 @@ async fn list(fault: Fault, _: Call, Loose(asked): Loose) -> Result<Wrong, Error
     }
 }
 
-async fn create(_: Fault, _: Call, Body(asked): Body<Asked>) -> Result<Created<Answer>, Error> {
-    Ok(Created(Answer { number: asked.number, half: asked.number / 2 }))
+async fn create((): (), call: Call, Body(_): Body<Asked>) -> Result<Created<Planted>, Error> {
+    Ok(Created(Planted { id: call.ctx.new_id() }))
 }
 
-async fn show(fault: Fault, _: Call, Path(number): Path<i64>) -> Result<Json<Answer>, Error> {
-    let is_there = fault == Fault::Undead && number > 0;
-    if is_there { Ok(Json(Answer { number, half: number / 2 })) } else { Err(Error::not_found()) }
+async fn show((): (), _: Call, Path(id): Path<Id<PlantedNoun>>) -> Result<Json<Planted>, Error> {
+    Ok(Json(Planted { id }))
 }
 
-async fn delete(fault: Fault, _: Call, Path(_): Path<i64>) -> Result<NoContent, Error> {
-    if fault == Fault::Undead { Ok(NoContent) } else { Err(Error::not_found()) }
+async fn delete((): (), _: Call, Path(_): Path<Id<PlantedNoun>>) -> Result<NoContent, Error> {
+    Ok(NoContent)
 }
 
 /// A query that the chain would refuse, handed to the handler.

@@ -83,12 +83,10 @@ impl Tool {
         let figures = folder.join("figures.json");
         // That of an earlier run would stand for this one.
         drop(fs::remove_file(&figures));
-        let (phases, examples) = match (wanted.short, wanted.planted, wanted.owner) {
-            (_, Some(_), _) => ("coverage,fuzzing,stateful", "30"),
-            (true, None, Some(_)) => ("coverage,fuzzing", "1"),
-            // A stranger is turned away at once, whatever it sends.
-            (true, None, None) => ("fuzzing", "1"),
-            (false, None, _) => ("examples,coverage,fuzzing,stateful", "100"),
+        let (phases, examples) = match (wanted.short, wanted.planted) {
+            (_, Some(_)) => ("coverage,fuzzing,stateful", "30"),
+            (true, None) => ("coverage,fuzzing", "1"),
+            (false, None) => ("examples,coverage,fuzzing,stateful", "50"),
         };
         let log = fs::File::create(folder.join("log.txt"))?;
         let mut command = cargo::child(self.folder.join("venv/bin/schemathesis"));
