@@ -26,7 +26,6 @@ pub const SAYING_SOMETHING: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\
 ///
 /// # Errors
 /// `field.unprintable`.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes its context by reference")]
 pub fn printable(text: &str, (): &()) -> garde::Result {
     let forbidden = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if text.chars().any(forbidden) { Err(garde::Error::new("field.unprintable")) } else { Ok(()) }
@@ -36,7 +35,6 @@ pub fn printable(text: &str, (): &()) -> garde::Result {
 ///
 /// # Errors
 /// `field.required`, `field.unprintable`.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes its context by reference")]
 pub fn saying_something(text: &str, ctx: &()) -> garde::Result {
     if text.trim().is_empty() { Err(garde::Error::new("field.required")) } else { printable(text, ctx) }
 }

@@ -39,7 +39,7 @@ fn read(data: &[u8]) -> (Vec<Row>, Problems) {
         Err(Error::ImportRefused(problems)) => return (good, problems),
         Err(_) => return (good, problems),
     };
-    let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
+    let lines = data.split(|byte| *byte == b'\n').count();
     let mut last = 0;
     while let Some(line) = rows.next().expect("bytes in memory can be read") {
         let number = line.number();
