@@ -2,7 +2,7 @@
 # They need a Rust toolchain and git. PostgreSQL is found, or fetched and run privately.
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dev-reset test prove bench fmt lint migrate-up seed doc
+.PHONY: help dev dev-reset test prove bench fuzz fmt lint migrate-up seed doc
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -23,6 +23,10 @@ prove: ## Run all proofs in full length, and each with each of its faults plante
 # NAME=tenancy runs one of them.
 bench: ## Run the measurements
 	cargo xtask bench $(or $(NAME),--all)
+
+# TARGET=cursor fuzzes one of them, MINUTES=1 for so long.
+fuzz: ## Look for input that breaks a parser, ten minutes per target
+	cargo xtask fuzz $(or $(TARGET),--all) --minutes $(or $(MINUTES),10)
 
 fmt: ## Format the sources
 	cargo fmt --all

@@ -2,6 +2,7 @@
 
 use garde::Validate;
 use kernel_core::hook::{self, SignUp};
+use kernel_core::rule::{PRINTABLE, SAYING_SOMETHING, printable, saying_something};
 use kernel_core::seam::{People, Person};
 use kernel_core::{AuditEntry, Ctx, Db, GlobalTx, Tx, UserId, audit, publish, violates};
 use schemars::JsonSchema;
@@ -33,7 +34,8 @@ pub struct Account {
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// What others see.
-    #[garde(length(chars, min = 1, max = 100))]
+    #[garde(length(chars, min = 1, max = 100), custom(saying_something))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = SAYING_SOMETHING))]
     pub name: String,
     /// An address that mail reaches.
     #[garde(email, length(max = 254))]
@@ -54,7 +56,8 @@ impl std::fmt::Debug for NewAccount {
 #[serde(deny_unknown_fields)]
 pub struct LogIn {
     /// The address.
-    #[garde(length(max = 254))]
+    #[garde(length(max = 254), custom(printable))]
+    #[schemars(length(max = 254), regex(pattern = PRINTABLE))]
     pub email: String,
     /// The password; nothing longer than 256 bytes is ever hashed.
     #[garde(length(bytes, max = 256))]

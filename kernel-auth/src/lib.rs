@@ -5,6 +5,8 @@ mod account;
 mod auth;
 mod error;
 pub mod event;
+#[cfg(feature = "testkit")]
+pub mod hostile;
 mod http;
 mod password;
 mod session;

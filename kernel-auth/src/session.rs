@@ -53,14 +53,14 @@ impl std::fmt::Debug for Session {
     }
 }
 
-fn hash_of(cookie: &str) -> Option<[u8; 32]> {
+pub(crate) fn hash_of(cookie: &str) -> Option<[u8; 32]> {
     let token = URL_SAFE_NO_PAD.decode(cookie).ok()?;
     (token.len() == 32).then(|| sha256(&token))
 }
 
 /// The token that writes of this session must carry. It is derived, so it needs no place of its own, and it does not
 /// lead back to the cookie.
-fn csrf_of(cookie: &str) -> String {
+pub(crate) fn csrf_of(cookie: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(format!("csrf {cookie}").as_bytes()))
 }
 

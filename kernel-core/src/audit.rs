@@ -6,6 +6,8 @@
 //! [`Checkpoint`] is kept elsewhere.
 
 pub(crate) mod canon;
+#[cfg(feature = "testkit")]
+pub(crate) mod hostile;
 mod list;
 mod partition;
 mod seal;

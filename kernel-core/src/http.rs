@@ -9,6 +9,8 @@ mod chain;
 mod config;
 mod cookie;
 mod handler;
+#[cfg(feature = "testkit")]
+pub(crate) mod hostile;
 mod input;
 mod matcher;
 mod openapi;
@@ -24,6 +26,8 @@ mod security;
 
 pub use accept::prefers_json;
 pub use chain::Peer;
+#[cfg(feature = "testkit")]
+pub(crate) use chain::head as hostile_head;
 pub(crate) use chain::{Limits, Standing};
 pub use config::{BODY_LIMIT, Cors, Counting, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
 pub use cookie::{SetCookie, value as cookie_value};
@@ -31,9 +35,13 @@ pub use handler::{Call, TxFn};
 pub use input::{Body, Head, Incoming, Input, Patch, Path, Query};
 pub use matcher::{Matched, Table};
 pub use output::{Created, Either, Html, Items, Json, NoContent, Output, SeeOther, WithCookie, WithHeader};
+#[cfg(feature = "testkit")]
+pub(crate) use page::CursorSeal;
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, Paged, Sort, Unfiltered};
 pub use problem::{ErrorPage, ErrorView};
 pub use reply::{BytesStream, Gone, Message, Pump, Reply, Shutdown, Socket, SocketHandler, StreamError};
 pub use route::{Access, Idempotency, RateClass, Route};
+#[cfg(feature = "testkit")]
+pub(crate) use schema::Reading;
 pub use schema::{InputSchemas, InputShape, OutputShape};
 pub use security::Csp;

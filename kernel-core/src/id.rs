@@ -157,7 +157,9 @@ impl<N: Noun> JsonSchema for Id<N> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": format!("^{}_[0-9a-f]{{32}}$", N::PREFIX) })
+        let nil = Self::from_uuid(Uuid::nil()).to_string();
+        let pattern = format!("^{}_[0-9a-f]{{32}}$", N::PREFIX);
+        json_schema!({ "type": "string", "pattern": pattern, "not": { "const": nil } })
     }
 }
 

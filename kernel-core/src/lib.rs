@@ -24,6 +24,7 @@ pub mod migration;
 mod pillar;
 pub mod product;
 mod role;
+pub mod rule;
 pub mod seam;
 pub mod secret;
 mod secure;

@@ -1,6 +1,8 @@
 //! Secrets at rest: data keys under a key that never touches the database, and values that open only where they lie.
 
 mod cell;
+#[cfg(feature = "testkit")]
+pub(crate) mod hostile;
 mod keyring;
 mod payload;
 mod place;

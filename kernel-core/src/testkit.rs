@@ -7,6 +7,8 @@ mod contract;
 mod database;
 #[cfg(unix)]
 mod development;
+pub mod hostile;
+mod input;
 mod kernel;
 mod left_out;
 mod limit;
@@ -21,6 +23,7 @@ pub use contract::{key_provider_contract, secret_source_contract};
 pub use database::{DatabaseError, Logins, TestDatabase, server};
 #[cfg(unix)]
 pub use development::{Development, DevelopmentError};
+pub use input::read;
 pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;
 pub use limit::RateLimit;

@@ -20,8 +20,12 @@ pub struct ListAudit {
     /// Those of this user.
     pub actor: Option<UserId>,
     /// Those with this dotted name.
+    #[serde(default, deserialize_with = "name")]
+    #[schemars(with = "Option<Name>")]
     pub action: Option<String>,
     /// Those that were done to a thing of this noun.
+    #[serde(default, deserialize_with = "name")]
+    #[schemars(with = "Option<Name>")]
     pub target_type: Option<String>,
     /// Those that were done to the thing with this id.
     pub target_id: Option<TargetId>,
@@ -53,6 +57,8 @@ pub(crate) struct ExportAudit {
     /// Those of this user.
     pub(crate) actor: Option<UserId>,
     /// Those with this dotted name.
+    #[serde(default, deserialize_with = "name")]
+    #[schemars(with = "Option<Name>")]
     pub(crate) action: Option<String>,
     /// From this moment on.
     pub(crate) since: Option<DateTime<Utc>>,
@@ -89,6 +95,34 @@ impl<'de> Deserialize<'de> for TargetId {
         let digits = text.rsplit_once('_').map_or(text.as_ref(), |(_, digits)| digits);
         let id = Uuid::try_parse(digits).ok().filter(|id| id.as_simple().to_string() == digits);
         id.map(Self).ok_or_else(|| serde::de::Error::custom("expected 32 lower-case hexadecimal digits"))
+    }
+}
+
+/// Reads the name of an action or of a noun; others are nobody's, and some no database could look for.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
+    let sound = (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(plain);
+    if sound { Ok(Some(text)) } else { Err(serde::de::Error::custom("expected a dotted name")) }
+}
+
+/// Longer than any name that a pillar gives.
+const NAME_MAX: usize = 100;
+
+/// In schemas, what [`name`] reads.
+struct Name;
+
+impl JsonSchema for Name {
+    fn schema_name() -> Cow<'static, str> {
+        "AuditName".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": format!("^[a-z0-9._]{{1,{NAME_MAX}}}$") })
     }
 }
 
@@ -299,6 +333,16 @@ mod tests {
             assert_eq!(harmless(bad.to_owned()), format!("'{bad}"));
         }
         assert_eq!(harmless("Mozilla/5.0 (=)".to_owned()), "Mozilla/5.0 (=)");
+    }
+
+    #[test]
+    fn only_names_are_looked_for() {
+        let read = |action: &str| serde_json::from_value::<ListAudit>(json!({ "action": action })).ok();
+        assert_eq!(read("tracker.issue.delete").unwrap().action.as_deref(), Some("tracker.issue.delete"));
+        for bad in ["", "a\0b", "Auth", "auth log", &"a".repeat(NAME_MAX + 1)] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+        assert_eq!(serde_json::from_value::<ListAudit>(json!({})).unwrap(), ListAudit::default());
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod audit_log;
 mod error;
 pub mod event;
 pub mod feature;
+#[cfg(feature = "testkit")]
+pub mod hostile;
 mod http;
 mod membership;
 pub mod permission;

@@ -117,7 +117,11 @@ impl JsonSchema for Slug {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$" })
+        json_schema!({
+            "type": "string",
+            "pattern": "^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$",
+            "not": { "anyOf": [{ "enum": RESERVED }, { "pattern": "^..--" }] },
+        })
     }
 }
 

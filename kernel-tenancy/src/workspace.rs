@@ -2,6 +2,7 @@
 
 use garde::Validate;
 use kernel_core::hook;
+use kernel_core::rule::{SAYING_SOMETHING, saying_something};
 use kernel_core::{AuditEntry, GlobalTx, Role, TenantTx, Tx, UserId, WorkspaceId, audit, publish, violates};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,8 @@ pub struct MyWorkspace {
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     /// The name that people use.
-    #[garde(length(chars, min = 2, max = 100))]
+    #[garde(length(chars, min = 2, max = 100), custom(saying_something))]
+    #[schemars(length(min = 2, max = 100), regex(pattern = SAYING_SOMETHING))]
     pub name: String,
     /// The name that URLs use.
     #[garde(skip)]
@@ -54,7 +56,8 @@ pub struct NewWorkspace {
 #[serde(deny_unknown_fields)]
 pub struct EditWorkspace {
     /// The name that people use.
-    #[garde(length(chars, min = 2, max = 100))]
+    #[garde(length(chars, min = 2, max = 100), custom(saying_something))]
+    #[schemars(length(min = 2, max = 100), regex(pattern = SAYING_SOMETHING))]
     pub name: String,
 }
 

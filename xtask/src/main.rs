@@ -28,6 +28,8 @@ enum Command {
     Package(xtask::package::Arguments),
     /// Count what each crate depends on, and how long it builds from nothing
     Cost(xtask::cost::Arguments),
+    /// Look for input that breaks a parser; `fuzz --list` names the targets
+    Fuzz(xtask::fuzz::Arguments),
     /// Verify the audit log of a database
     Audit(xtask::audit::Arguments),
     /// What the proof of the audit log kills; it starts this itself
@@ -50,6 +52,7 @@ async fn main() -> ExitCode {
         Command::Bench(arguments) => xtask::bench::run(arguments).await,
         Command::Package(arguments) => xtask::package::run(arguments).await,
         Command::Cost(arguments) => xtask::cost::run(arguments).await,
+        Command::Fuzz(arguments) => xtask::fuzz::run(arguments).await,
         Command::Audit(arguments) => xtask::audit::command(arguments).await,
         Command::AuditHost => xtask::audit::host::run().await,
         Command::AtomicityHost => xtask::atomicity::host::run().await,

@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, audit, browser, cargo, client, isolation, limits, parity, postgres, search, secrets};
+use crate::{
+    atomicity, audit, browser, cargo, client, contract, isolation, leaks, limits, parity, postgres, search, secrets,
+};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +90,12 @@ pub const PROOFS: &[Proof] = &[
         run: |options| Box::pin(parity::run(options)),
     },
     Proof {
+        name: "contract",
+        about: "the API does what its OpenAPI document says, whatever comes in",
+        faults: contract::FAULTS,
+        run: |options| Box::pin(contract::run(options)),
+    },
+    Proof {
         name: "atomicity",
         about: "a request has all of its effects or none, once, however often the host is killed",
         faults: atomicity::FAULTS,
@@ -122,6 +130,12 @@ pub const PROOFS: &[Proof] = &[
         about: "a TypeScript client made of the OpenAPI document compiles strictly and works",
         faults: client::FAULTS,
         run: |options| Box::pin(client::run(options)),
+    },
+    Proof {
+        name: "leaks",
+        about: "no secret is in the working tree or in any commit",
+        faults: leaks::FAULTS,
+        run: |options| Box::pin(leaks::run(options)),
     },
     Proof {
         name: "browser",

@@ -12,7 +12,7 @@ use crate::event::{CommentCreated, CommentDeleted, CommentUpdated};
 use crate::issue::{Issue, IssueId};
 use crate::permission::COMMENT_MODERATE;
 use crate::store;
-use crate::text::saying_something;
+use crate::text::{SAYING_SOMETHING, saying_something};
 use crate::tracker::Tracker;
 
 /// Names comments.
@@ -49,7 +49,7 @@ pub struct Comment {
 pub struct CommentText {
     /// What it says.
     #[garde(length(chars, min = 1, max = 10_000), custom(saying_something))]
-    #[schemars(length(min = 1, max = 10_000))]
+    #[schemars(length(min = 1, max = 10_000), regex(pattern = SAYING_SOMETHING))]
     pub body: String,
 }
 

@@ -4,6 +4,8 @@
 //! once for the people that it names, once for its rules, once for the rows. Nothing is written before all of it is
 //! known to be right.
 
+#[cfg(feature = "testkit")]
+pub(crate) mod hostile;
 mod problem;
 mod row;
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::{IssueLabelled, IssueUnlabelled};
 use crate::issue::Issue;
 use crate::store;
-use crate::text::{present, saying_something};
+use crate::text::{SAYING_SOMETHING, present, saying_something};
 use crate::tracker::Tracker;
 
 /// How many labels a choice offers: those whose names come first.
@@ -103,7 +103,7 @@ pub struct Label {
 pub struct NewLabel {
     /// What it says: unique in the workspace, in capitals or not.
     #[garde(length(chars, min = 1, max = 40), custom(saying_something))]
-    #[schemars(length(min = 1, max = 40))]
+    #[schemars(length(min = 1, max = 40), regex(pattern = SAYING_SOMETHING))]
     pub name: String,
     /// Its colour.
     #[garde(skip)]
@@ -117,7 +117,7 @@ pub struct EditLabel {
     /// What it says.
     #[serde(default, deserialize_with = "present")]
     #[garde(inner(length(chars, min = 1, max = 40), custom(saying_something)))]
-    #[schemars(with = "String", length(min = 1, max = 40))]
+    #[schemars(with = "String", length(min = 1, max = 40), regex(pattern = SAYING_SOMETHING))]
     pub name: Option<String>,
     /// Its colour.
     #[serde(default, deserialize_with = "present")]

@@ -8,6 +8,8 @@ pub mod comment;
 mod error;
 pub mod event;
 mod hook;
+#[cfg(feature = "testkit")]
+pub mod hostile;
 mod http;
 pub mod import;
 pub mod issue;

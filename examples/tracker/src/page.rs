@@ -22,6 +22,8 @@ use kernel_core::{Error, TenantTx, Tx};
 
 use crate::tracker::Tracker;
 
+#[cfg(feature = "testkit")]
+pub(crate) use account::own_path;
 pub(crate) use frame::Seen;
 pub(crate) use render::Pages;
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::{ProjectCreated, ProjectDeleted};
 use crate::job::PurgeProject;
 use crate::store;
-use crate::text::{present, printable, saying_something};
+use crate::text::{PRINTABLE, SAYING_SOMETHING, present, printable, saying_something};
 use crate::tracker::Tracker;
 
 /// Names projects.
@@ -52,7 +52,7 @@ pub struct Project {
 pub struct NewProject {
     /// Its name.
     #[garde(length(chars, min = 1, max = 80), custom(saying_something))]
-    #[schemars(length(min = 1, max = 80))]
+    #[schemars(length(min = 1, max = 80), regex(pattern = SAYING_SOMETHING))]
     pub name: String,
     /// 2 to 6 capital letters, unique in the workspace.
     #[garde(custom(key_form))]
@@ -61,7 +61,7 @@ pub struct NewProject {
     /// What it is about.
     #[serde(default)]
     #[garde(length(chars, max = 500), custom(printable))]
-    #[schemars(length(max = 500))]
+    #[schemars(length(max = 500), regex(pattern = PRINTABLE))]
     pub description: String,
 }
 
@@ -72,12 +72,12 @@ pub struct EditProject {
     /// Its name.
     #[serde(default, deserialize_with = "present")]
     #[garde(inner(length(chars, min = 1, max = 80), custom(saying_something)))]
-    #[schemars(with = "String", length(min = 1, max = 80))]
+    #[schemars(with = "String", length(min = 1, max = 80), regex(pattern = SAYING_SOMETHING))]
     pub name: Option<String>,
     /// What it is about.
     #[serde(default, deserialize_with = "present")]
     #[garde(inner(length(chars, max = 500), custom(printable)))]
-    #[schemars(with = "String", length(max = 500))]
+    #[schemars(with = "String", length(max = 500), regex(pattern = PRINTABLE))]
     pub description: Option<String>,
 }
 

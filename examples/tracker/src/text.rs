@@ -2,22 +2,12 @@
 
 use std::borrow::Cow;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
-/// Refuses control characters; a NUL is one that the database cannot hold. `garde` hands texts over by reference.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes its context by reference")]
-pub(crate) fn printable(text: &str, (): &()) -> garde::Result {
-    let forbidden = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-    if text.chars().any(forbidden) { Err(garde::Error::new("tracker.field.unprintable")) } else { Ok(()) }
-}
-
-/// Refuses a text of spaces only, and everything that is not [`printable`].
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes its context by reference")]
-pub(crate) fn saying_something(text: &str, ctx: &()) -> garde::Result {
-    if text.trim().is_empty() { Err(garde::Error::new("field.required")) } else { printable(text, ctx) }
-}
+pub(crate) use kernel_core::rule::{PRINTABLE, SAYING_SOMETHING, printable, saying_something};
 
 /// Reads an optional value. A form cannot leave out a field or send `null`; it sends nothing between two signs.
 pub(crate) fn blank_as_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -29,6 +19,25 @@ where
     let text = text.filter(|text| !text.is_empty());
     text.map(|text| T::deserialize(StrDeserializer::<D::Error>::new(&text)).map_err(D::Error::custom))
         .transpose()
+}
+
+/// In schemas, what [`blank_as_none`] reads as a `T`: one, or nothing between two signs.
+#[derive(Debug)]
+pub(crate) struct OrBlank<T>(std::marker::PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for OrBlank<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OrBlank_{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "string", "maxLength": 0 }] })
+    }
 }
 
 /// Reads a field of a partial update that can be left out but not cleared: `null` is refused.

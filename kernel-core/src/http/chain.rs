@@ -5,6 +5,8 @@ mod arrival;
 mod cors;
 mod csrf;
 mod departure;
+#[cfg(feature = "testkit")]
+mod hostile;
 mod idempotency;
 mod identity;
 mod limit;
@@ -41,6 +43,8 @@ use csrf::Proof;
 use identity::Shown;
 use limit::{Limit, Spent, Subject};
 
+#[cfg(feature = "testkit")]
+pub(crate) use hostile::head;
 pub(crate) use limit::{Limits, Standing};
 pub use service::Peer;
 

@@ -59,14 +59,13 @@ impl SetCookie {
 
 /// The value of a cookie. A name that comes twice with different values has none: somebody planted one of them.
 pub fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut values = lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value);
+    // As bytes: beside ours, a browser sends what sibling sites have set, and that need not be ASCII.
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let named = |pair: &'a [u8]| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    let mut values = pairs.filter_map(named);
     let first = values.next()?;
-    if values.all(|other| other == first) && !first.is_empty() { Some(first) } else { None }
+    let sound = values.all(|other| other == first) && !first.is_empty() && first.is_ascii();
+    if sound { std::str::from_utf8(first).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -80,6 +79,14 @@ mod tests {
         assert_eq!(value(&with("__Host-s=x; __Host-s=x"), "__Host-s"), Some("x"));
         assert_eq!(value(&with("__Host-s=x; __Host-s=y"), "__Host-s"), None);
         assert_eq!(value(&with("a=1"), "__Host-s"), None);
+    }
+
+    #[test]
+    fn a_neighbour_that_is_not_ascii_hides_no_cookie() {
+        let line = |bytes: &[u8]| HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(bytes).unwrap())]);
+        assert_eq!(value(&line(b"caf\xc3\xa9=\xff; __Host-s=x"), "__Host-s"), Some("x"));
+        assert_eq!(value(&line(b"__Host-s=x; __Host-s=\xff"), "__Host-s"), None);
+        assert_eq!(value(&line(b"__Host-s=\xc3\xa9"), "__Host-s"), None);
     }
 
     #[test]

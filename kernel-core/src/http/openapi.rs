@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, out of the routes themselves.
 
 mod components;
+mod link;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ impl Document {
             let operation = operation(route, config, reads, answers);
             paths.entry(path.clone()).or_default().insert(route.method.as_str().to_lowercase(), operation);
         }
+        let (mut paths, schemas) = (json!(paths), Value::Object(schemas));
+        link::add(&mut paths, &schemas);
         let value = components::sorted(json!({
             "openapi": "3.1.0",
             "info": { "title": config.title, "version": config.version },
@@ -176,24 +179,60 @@ fn operation(route: &Route, config: &HttpConfig, reads: &Reads, answers: &Map<St
 
 /// How the operation may be refused, beside what is its own.
 fn refusals(route: &Route, reads: &Reads) -> Vec<ErrorKind> {
-    let mut kinds =
-        vec![ErrorKind::Malformed, ErrorKind::RateLimited, ErrorKind::Internal, ErrorKind::Unavailable];
+    let mut kinds = vec![
+        ErrorKind::Malformed,
+        // Also on a public route: by whoever shows a credential that is none.
+        ErrorKind::Unauthenticated,
+        ErrorKind::RateLimited,
+        ErrorKind::Internal,
+        ErrorKind::Unavailable,
+        ErrorKind::Timeout,
+    ];
+    if !route.is_safe() {
+        // A page of another site started it; a neighbour was quicker; the body did not arrive.
+        kinds.extend([ErrorKind::Forbidden, ErrorKind::Conflict, ErrorKind::TooSlow, ErrorKind::TooLarge]);
+    }
     if route.access != Access::Public {
-        kinds.extend([ErrorKind::Unauthenticated, ErrorKind::Forbidden]);
+        kinds.push(ErrorKind::Forbidden);
     }
     if route.permission().is_some() || reads.path.is_some() {
         kinds.push(ErrorKind::NotFound);
     }
     if reads.body.is_some() {
-        kinds.extend([ErrorKind::TooLarge, ErrorKind::UnsupportedMediaType, ErrorKind::Invalid]);
+        kinds.extend([ErrorKind::UnsupportedMediaType, ErrorKind::Invalid]);
     }
     if route.idempotency != Idempotency::Off {
-        kinds.extend([ErrorKind::Conflict, ErrorKind::Invalid]);
+        kinds.push(ErrorKind::Invalid);
     }
     if route.feature.is_some() {
         kinds.push(ErrorKind::PaymentRequired);
     }
     kinds
+}
+
+/// The schema without an alternative `null`: a parameter that has none is left out.
+fn without_null(mut schema: Value) -> Value {
+    if let Some(kinds) = schema["type"].as_array() {
+        let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
+        schema["type"] = if let [one] = kinds.as_slice() { one.clone() } else { kinds.into() };
+    }
+    if let Some(fields) = schema.as_object_mut() {
+        fields.retain(|name, value| name != "default" || !value.is_null());
+    }
+    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        values.retain(|value| !value.is_null());
+    }
+    if let Some(alternatives) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+        alternatives.retain(|alternative| alternative["type"] != "null");
+        if let [one] = alternatives.as_slice() {
+            let (mut one, fields) = (one.clone(), schema.as_object().cloned().unwrap_or_default());
+            for (name, value) in fields.into_iter().filter(|(name, _)| name != "anyOf") {
+                one[name] = value;
+            }
+            schema = one;
+        }
+    }
+    schema
 }
 
 fn parameters(route: &Route, config: &HttpConfig, reads: &Reads) -> Vec<Value> {
@@ -222,16 +261,18 @@ fn parameters(route: &Route, config: &HttpConfig, reads: &Reads) -> Vec<Value> {
         parameters.push(one("path", name, true, schema.cloned().unwrap_or(Value::Bool(true))));
     }
     for (name, (schema, required)) in properties(&reads.query) {
-        parameters.push(one("query", &name, required, schema));
+        parameters.push(one("query", &name, required, without_null(schema)));
     }
     if reads.paged {
         let (default, most) = (super::page::LIMIT_DEFAULT, super::page::LIMIT_MAX);
         parameters.push(one("query", "cursor", false, json!({ "type": "string" })));
-        let limit = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": default });
+        // Without a maximum: a larger wish is no mistake.
+        let told = format!("How many; more than {most} is taken as {most}.");
+        let limit = json!({ "type": "integer", "minimum": 1, "default": default, "description": told });
         parameters.push(one("query", "limit", false, limit));
     }
     if route.idempotency != Idempotency::Off {
-        let key = json!({ "type": "string", "minLength": 1, "maxLength": 255 });
+        let key = json!({ "type": "string", "pattern": "^[!-~]{1,255}$" });
         parameters.push(one("header", "Idempotency-Key", route.idempotency == Idempotency::Required, key));
     }
     parameters

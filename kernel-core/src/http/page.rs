@@ -25,7 +25,7 @@ pub const LIMIT_MAX: u16 = 100;
 const MAC_BYTES: usize = 32;
 const PURPOSE: &str = "http.cursor";
 /// Longer than any cursor that this module makes.
-const CURSOR_MAX: usize = 2048;
+pub(super) const CURSOR_MAX: usize = 2048;
 
 /// A page of a list that `F` filters and sorts: reads `cursor` and `limit` beside the fields of `F`.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl PageRequest {
     }
 }
 
-fn parse_limit(text: &str) -> Option<u16> {
+pub(super) fn parse_limit(text: &str) -> Option<u16> {
     // A number of any length is a number; only what is none, or below one, is an error.
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -160,7 +160,7 @@ impl CursorSeal {
         Self { keyring, context: place }
     }
 
-    fn bound(&self, filter: &[(Cow<'_, str>, Cow<'_, str>)]) -> Self {
+    pub(super) fn bound(&self, filter: &[(Cow<'_, str>, Cow<'_, str>)]) -> Self {
         let mut filter: Vec<_> = filter.iter().collect();
         filter.sort();
         let filter = serde_json::to_string(&filter).expect("pairs of strings always serialize");
@@ -171,13 +171,13 @@ impl CursorSeal {
         [self.context.as_bytes(), b"\n", key].concat()
     }
 
-    fn close(&self, key: &impl Serialize) -> String {
+    pub(super) fn close(&self, key: &impl Serialize) -> String {
         let key = serde_json::to_vec(key).expect("a sort key serializes");
         let mac = self.keyring.mac(PURPOSE, &self.signed(&key));
         URL_SAFE_NO_PAD.encode([&mac[..], &key].concat())
     }
 
-    fn open(&self, cursor: &str) -> Option<Value> {
+    pub(super) fn open(&self, cursor: &str) -> Option<Value> {
         if cursor.len() > CURSOR_MAX {
             return None;
         }

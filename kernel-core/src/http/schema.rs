@@ -164,6 +164,8 @@ pub(crate) struct Reading {
     pub(crate) path: Option<Vec<String>>,
     pub(crate) reads_path: bool,
     pub(crate) reads_body: bool,
+    /// Whether the body is an object.
+    pub(crate) object_body: bool,
     /// The query's parameters, and whether each may come more than once.
     pub(crate) query: BTreeMap<String, bool>,
     pub(crate) problems: Vec<String>,
@@ -193,6 +195,7 @@ impl Reading {
             reading.query.extend([("cursor".to_owned(), false), ("limit".to_owned(), false)]);
         }
         if let Some(body) = &body {
+            reading.object_body = is_object(body.as_value(), &generator);
             open_objects(body.as_value(), "the body", &mut open);
             for (name, schema) in generator.definitions() {
                 open_objects(schema, name, &mut open);
@@ -210,12 +213,19 @@ pub(crate) fn properties(schema: &Schema) -> Option<&Map<String, Value>> {
     schema.get("properties").and_then(Value::as_object)
 }
 
+/// The schema that a reference leads to.
+fn resolved<'s>(schema: &'s Value, generator: &'s SchemaGenerator) -> &'s Value {
+    let path = schema.get("$ref").and_then(Value::as_str);
+    let name = path.map(|path| path.rsplit('/').next().unwrap_or_default());
+    name.and_then(|name| generator.definitions().get(name)).unwrap_or(schema)
+}
+
+fn is_object(schema: &Value, generator: &SchemaGenerator) -> bool {
+    resolved(schema, generator).get("type").and_then(Value::as_str) == Some("object")
+}
+
 fn takes_many(schema: &Value, generator: &SchemaGenerator) -> bool {
-    let target = schema
-        .get("$ref")
-        .and_then(Value::as_str)
-        .and_then(|path| generator.definitions().get(path.rsplit('/').next().unwrap_or_default()));
-    let kind = target.unwrap_or(schema).get("type");
+    let kind = resolved(schema, generator).get("type");
     let is_array = |kind: &Value| kind.as_str() == Some("array");
     kind.is_some_and(|kind| is_array(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(is_array)))
 }

@@ -169,7 +169,7 @@ fn mac(key: &[u8; 32], purpose: &str, bytes: &[u8]) -> [u8; 32] {
     code.finalize().into_bytes().into()
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testkit"))]
 impl Keyring {
     /// A ring of these keys, for tests without a database.
     pub(crate) fn fixed(clock: Clock, keys: &[(i32, [u8; 32], DateTime<Utc>)]) -> Self {
@@ -177,7 +177,7 @@ impl Keyring {
         let keys = keys.iter().map(|(number, key, from)| {
             (*number, Arc::new(DataKey::new(SecretBox::new(Box::new(*key)), *from)))
         });
-        Self::new(Arc::new(provider.unwrap()), clock, keys.collect())
+        Self::new(Arc::new(provider.expect("32 bytes in base64")), clock, keys.collect())
     }
 }
 

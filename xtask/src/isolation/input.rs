@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kernel_core::http::{InputSchemas, Route};
+use kernel_core::rule::{PRINTABLE, SAYING_SOMETHING};
 use serde_json::{Map, Value};
 
 /// Schemas nested deeper than this are left as their type makes them when empty.
@@ -209,7 +210,10 @@ fn form(schema: &Value) -> Form {
     if !has_type(schema, "string") {
         return Form::Unknown;
     }
-    match (schema["pattern"].as_str(), schema["format"].as_str()) {
+    // What only keeps out control characters is met by any text of ours.
+    let pattern =
+        schema["pattern"].as_str().filter(|pattern| ![PRINTABLE, SAYING_SOMETHING].contains(pattern));
+    match (pattern, schema["format"].as_str()) {
         (Some(pattern), _) => match id_prefix(pattern) {
             Some(prefix) => Form::Id(prefix.to_owned()),
             None => Form::Pattern(pattern.to_owned()),

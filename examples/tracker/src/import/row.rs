@@ -103,6 +103,11 @@ fn read(reader: &mut Reader<&[u8]>, record: &mut ByteRecord) -> Result<bool, Err
 }
 
 impl Line<'_> {
+    #[cfg(feature = "testkit")]
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     fn field(&self, column: &str) -> Option<&[u8]> {
         self.record.get(self.columns.iter().position(|name| *name == column)?)
     }
@@ -228,7 +233,7 @@ mod tests {
             (b"x,,very,", "lines[2].priority", "tracker.field.no_priority"),
             (b"x,,,nobody", "lines[2].assignee", "tracker.field.not_member"),
             (b"  ,,,", "lines[2].title", "field.required"),
-            (b"a\0b,,,", "lines[2].title", "tracker.field.unprintable"),
+            (b"a\0b,,,", "lines[2].title", "field.unprintable"),
             (b"\xFF,,,", "lines[2].title", "tracker.field.not_utf8"),
             (b"x,,,\xFF", "lines[2].assignee", "tracker.field.not_utf8"),
             (b"x,,", "lines[2]", "tracker.field.wrong_count"),

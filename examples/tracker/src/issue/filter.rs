@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{IssueId, ListedIssue, Priority, Status};
 use crate::label::LabelId;
-use crate::text::blank_as_none;
+use crate::text::{OrBlank, blank_as_none};
 
 /// The order of a list when nobody asks for another.
 pub(crate) const NEWEST_FIRST: Sort<IssueOrder> = Sort { key: IssueOrder::CreatedAt, descending: true };
@@ -23,21 +23,27 @@ const TEXT_MAX: usize = 120;
 pub struct IssueFilter {
     /// Those of this status.
     #[serde(default, deserialize_with = "blank_as_none")]
+    #[schemars(with = "Option<OrBlank<Status>>")]
     pub status: Option<Status>,
     /// Those of this priority.
     #[serde(default, deserialize_with = "blank_as_none")]
+    #[schemars(with = "Option<OrBlank<Priority>>")]
     pub priority: Option<Priority>,
     /// Those of this member; `me` for whoever asks.
     #[serde(default, deserialize_with = "blank_as_none")]
+    #[schemars(with = "Option<OrBlank<Assignee>>")]
     pub assignee: Option<Assignee>,
     /// Those with this label.
     #[serde(default, deserialize_with = "blank_as_none")]
+    #[schemars(with = "Option<OrBlank<LabelId>>")]
     pub label: Option<LabelId>,
     /// Those with this text in their title, in capitals or not.
     #[serde(default, deserialize_with = "blank_as_none")]
+    #[schemars(with = "Option<OrBlank<SearchText>>")]
     pub q: Option<SearchText>,
     /// Their order; the newest first unless said.
     #[serde(default, deserialize_with = "blank_as_none")]
+    #[schemars(with = "Option<OrBlank<Sort<IssueOrder>>>")]
     pub sort: Option<Sort<IssueOrder>>,
 }
 
@@ -118,7 +124,7 @@ impl JsonSchema for SearchText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX })
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX, "pattern": r"^[^\x00]*$" })
     }
 }
 

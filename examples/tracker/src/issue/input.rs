@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::{Priority, Status};
 use crate::label::LabelId;
-use crate::text::{blank_as_none, present, printable, saying_something};
+use crate::text::{
+    OrBlank, PRINTABLE, SAYING_SOMETHING, blank_as_none, present, printable, saying_something,
+};
 
 /// What writing down an issue takes.
 #[derive(Debug, Clone, Deserialize, JsonSchema, Validate)]
@@ -16,12 +18,12 @@ use crate::text::{blank_as_none, present, printable, saying_something};
 pub struct NewIssue {
     /// What it is about.
     #[garde(length(chars, min = 1, max = 120), custom(saying_something))]
-    #[schemars(length(min = 1, max = 120))]
+    #[schemars(length(min = 1, max = 120), regex(pattern = SAYING_SOMETHING))]
     pub title: String,
     /// What it says.
     #[serde(default)]
     #[garde(length(chars, max = 20_000), custom(printable))]
-    #[schemars(length(max = 20_000))]
+    #[schemars(length(max = 20_000), regex(pattern = PRINTABLE))]
     pub body: String,
     /// How much it matters.
     #[serde(default)]
@@ -30,6 +32,7 @@ pub struct NewIssue {
     /// Who takes care of it: a member of the workspace, or nobody.
     #[serde(default, deserialize_with = "blank_as_none")]
     #[garde(skip)]
+    #[schemars(with = "Option<OrBlank<UserId>>")]
     pub assignee: Option<UserId>,
     /// Its labels.
     #[serde(default)]
@@ -45,12 +48,12 @@ pub struct EditIssue {
     /// What it is about.
     #[serde(default, deserialize_with = "present")]
     #[garde(inner(length(chars, min = 1, max = 120), custom(saying_something)))]
-    #[schemars(with = "String", length(min = 1, max = 120))]
+    #[schemars(with = "String", length(min = 1, max = 120), regex(pattern = SAYING_SOMETHING))]
     pub title: Option<String>,
     /// What it says.
     #[serde(default, deserialize_with = "present")]
     #[garde(inner(length(chars, max = 20_000), custom(printable)))]
-    #[schemars(with = "String", length(max = 20_000))]
+    #[schemars(with = "String", length(max = 20_000), regex(pattern = PRINTABLE))]
     pub body: Option<String>,
     /// How far it is.
     #[serde(default, deserialize_with = "present")]

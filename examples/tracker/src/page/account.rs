@@ -72,7 +72,7 @@ struct LogInForm {
 type SignedIn = Either<WithCookie<SeeOther>, Html>;
 
 /// `next`, if it is a path of this site and of no other: `//evil.example` and `/\evil.example` are other sites.
-fn own_path(next: &str) -> Option<&str> {
+pub(crate) fn own_path(next: &str) -> Option<&str> {
     let visible = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     (visible && next.starts_with('/') && !next.starts_with("//")).then_some(next)
 }

@@ -109,8 +109,8 @@ fn hop_ip(hop: &str) -> Option<IpAddr> {
 
 pub(super) fn normal_host(host: &str) -> String {
     let host = host.trim().to_ascii_lowercase();
-    let usual = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).map(str::to_owned);
-    usual.unwrap_or(host)
+    let usual = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80"));
+    usual.map_or_else(|| host.clone(), |bare| bare.trim_end().to_owned())
 }
 
 /// A proxy's id in our spelling or as a bare UUID.
@@ -198,6 +198,7 @@ mod tests {
     fn hosts_lose_case_and_usual_ports() {
         let host = |value: &str| arrival("10.0.0.1", &[("host", value)]);
         assert_eq!(host("Acme.Example.com:443").host.as_deref(), Some("acme.example.com"));
+        assert_eq!(host("acme.example.com :80").host.as_deref(), Some("acme.example.com"));
         assert_eq!(host("localhost:3000").hostname(), Some("localhost"));
         assert_eq!(host("[::1]:3000").hostname(), Some("[::1]"));
         assert_eq!(host("[::1]").hostname(), Some("[::1]"));

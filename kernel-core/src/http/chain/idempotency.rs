@@ -54,18 +54,15 @@ struct Secret {
 impl Key {
     /// The key of a request to a route that takes one.
     pub(super) fn of(route: &Route, ctx: &Ctx, head: &Parts, body: &[u8]) -> Result<Option<Self>, Error> {
-        let mut values = head.headers.get_all(HEADER).iter();
-        let key = match (route.idempotency, values.next()) {
-            (Idempotency::Off, _) | (Idempotency::Accepted, None) => return Ok(None),
-            (Idempotency::Required, None) => {
-                return Err(Error::new(ErrorKind::Malformed, "idempotency_key_required"));
-            }
-            (_, Some(key)) => key.as_bytes(),
-        };
-        let sound = (1..=KEY_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
-        if !sound || values.next().is_some() {
-            return Err(Error::new(ErrorKind::Malformed, "malformed_idempotency_key"));
+        if route.idempotency == Idempotency::Off {
+            return Ok(None);
         }
+        let Some(key) = sent(&head.headers)? else {
+            return match route.idempotency {
+                Idempotency::Required => Err(Error::new(ErrorKind::Malformed, "idempotency_key_required")),
+                _ => Ok(None),
+            };
+        };
         let content_type = head.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let fingerprint = digest(&(head.method.as_str(), head.uri.to_string(), content_type, body));
         let actor = ctx.actor();
@@ -90,6 +87,18 @@ impl Key {
     fn lock(&self) -> i64 {
         let (first, _) = self.scope.split_at(8);
         i64::from_be_bytes(first.try_into().expect("eight bytes"))
+    }
+}
+
+/// The text that the caller gave.
+pub(super) fn sent(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
+    let mut values = headers.get_all(HEADER).iter();
+    let Some(key) = values.next().map(HeaderValue::as_bytes) else { return Ok(None) };
+    let sound = (1..=KEY_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    if sound && values.next().is_none() {
+        Ok(Some(key))
+    } else {
+        Err(Error::new(ErrorKind::Malformed, "malformed_idempotency_key"))
     }
 }
 

@@ -33,9 +33,7 @@ impl Gate<'_> {
 
     /// Exactly one label under the base domain, and none that the product keeps for itself.
     pub(super) fn label(&self, base_domain: &str) -> Option<&str> {
-        let label = self.arrival.hostname()?.strip_suffix(base_domain)?.strip_suffix('.')?;
-        let reserved = self.app.config.http.reserved_names.iter().any(|name| name == label);
-        if reserved { None } else { Some(label) }
+        label(self.arrival.hostname()?, base_domain, &self.app.config.http.reserved_names)
     }
 
     /// Lets the actor into the workspace. Outsiders, unknown names and workspaces on their way out look alike.
@@ -89,8 +87,14 @@ impl Gate<'_> {
     }
 }
 
+/// What stands before the base domain and a dot, unless it is reserved.
+pub(super) fn label<'h>(hostname: &'h str, base_domain: &str, reserved: &[String]) -> Option<&'h str> {
+    let label = hostname.strip_suffix(base_domain)?.strip_suffix('.')?;
+    if reserved.iter().any(|name| name == label) { None } else { Some(label) }
+}
+
 /// A DNS label. What cannot be one names no workspace, so nobody needs to be asked.
-fn is_slug(text: &str) -> bool {
+pub(super) fn is_slug(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len())
         && text.bytes().all(plain)

@@ -31,6 +31,11 @@ where
             Encoding::Form => form(&from.body)?,
             Encoding::Json => json(&from.body)?,
         };
+        // serde would also take the fields in a row, without their names.
+        if from.reading.object_body && from.body.trim_ascii_start().starts_with(b"[") {
+            let field = ("body".to_owned(), "field.unreadable".to_owned());
+            return Err(Error::invalid(BTreeMap::from([field])));
+        }
         value.validate().map_err(|report| {
             let fields = report.iter().map(|(path, error)| (path.to_string(), error.message().to_owned()));
             Error::invalid(fields.collect())

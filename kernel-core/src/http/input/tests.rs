@@ -85,6 +85,7 @@ fn a_refused_body_names_the_field() {
         field("inner[0].x", "field.unknown")
     );
     assert_eq!(refused("[]").0, "invalid");
+    assert_eq!(refused(r#" ["a", [], null]"#), field("body", "field.unreadable"));
     let (code, fields) = refused(r#"{"title": "too long", "inner": [{"count": 10}], "note": "long"}"#);
     let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((code.as_str(), names), ("invalid", vec!["inner[0].count", "note", "title"]));

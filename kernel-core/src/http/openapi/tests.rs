@@ -3,8 +3,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::db::TenantTx;
+use crate::db::{TenantTx, Tx};
 use crate::http::{Body, Created, Items, Paged, Path};
+use crate::id::UserId;
 use crate::role::{Permission, Role};
 
 const READ: Permission = Permission::__declare("demo.read", Role::Viewer);
@@ -18,6 +19,11 @@ struct Thing {
     #[serde(default)]
     #[garde(skip)]
     count: u32,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Made {
+    id: UserId,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -39,6 +45,14 @@ async fn list((): (), _: &mut TenantTx, list: Paged<Filter>) -> Result<Items<Thi
 
 async fn show((): (), _: &mut TenantTx, Path(_): Path<u32>) -> Result<Reply, Error> {
     Ok(Reply::bytes("text/plain", ""))
+}
+
+async fn make((): (), tx: &mut TenantTx, (): ()) -> Result<Created<Made>, Error> {
+    Ok(Created(Made { id: tx.ctx().new_id() }))
+}
+
+async fn see((): (), _: &mut TenantTx, Path(id): Path<UserId>) -> Result<Created<Made>, Error> {
+    Ok(Created(Made { id }))
 }
 
 fn document() -> Value {
@@ -71,6 +85,39 @@ fn an_operation_says_what_it_reads_needs_and_answers() {
     let show = &document["paths"]["/api/v1/w/{workspace}/things/{thing}"]["get"];
     assert_eq!(show["parameters"][1]["schema"]["type"], "integer");
     assert!(document["paths"].as_object().unwrap().keys().all(|path| !path.contains("shown")));
+}
+
+#[test]
+fn what_was_made_is_linked_to_what_takes_its_id() {
+    let routes = [
+        Route::tenant(Method::POST, "/made", "demo.made.create", READ, (), make),
+        Route::tenant(Method::GET, "/made/{made}", "demo.made.show", READ, (), see),
+        Route::tenant(Method::GET, "/things/{thing}", "demo.thing.show", READ, (), show),
+    ];
+    let document = Document::of(&routes, &HttpConfig::default(), None).value;
+    let links = &document["paths"]["/api/v1/w/{workspace}/made"]["post"]["responses"]["201"]["links"];
+    let to = json!({ "made": "$response.body#/id", "workspace": "$request.path.workspace" });
+    let link = json!({ "operationId": "demo.made.show", "parameters": to });
+    assert_eq!(links, &json!({ "demo.made.show": link }));
+}
+
+#[test]
+fn whatever_the_chain_may_refuse_is_in_the_document() {
+    let create = &document()["paths"]["/api/v1/w/{workspace}/things"]["post"]["responses"];
+    let known: Vec<_> = create.as_object().unwrap().keys().map(String::as_str).collect();
+    let wanted =
+        ["201", "400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "500", "503", "504"];
+    assert_eq!(known, wanted);
+}
+
+#[test]
+fn a_parameter_that_may_be_left_out_is_never_null() {
+    let list = &document()["paths"]["/api/v1/w/{workspace}/things"]["get"]["parameters"];
+    assert_eq!(list[1]["schema"], json!({ "type": "string" }));
+    let reference = json!({ "anyOf": [{ "$ref": "#/x" }, { "type": "null" }], "description": "One." });
+    assert_eq!(without_null(reference), json!({ "$ref": "#/x", "description": "One." }));
+    assert_eq!(without_null(json!({ "enum": ["a", null], "default": null })), json!({ "enum": ["a"] }));
+    assert_eq!(without_null(json!(true)), json!(true));
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! Rules about texts that people write, for `#[garde(custom(…))]`, and the patterns that say the same in a schema.
+//!
+//! ```
+//! # use garde::Validate;
+//! # use kernel_core::rule::{self, printable, saying_something};
+//! #[derive(garde::Validate, schemars::JsonSchema)]
+//! struct NewBook {
+//!     #[garde(length(chars, min = 1, max = 80), custom(saying_something))]
+//!     #[schemars(length(min = 1, max = 80), regex(pattern = rule::SAYING_SOMETHING))]
+//!     title: String,
+//!     #[garde(length(chars, max = 500), custom(printable))]
+//!     #[schemars(length(max = 500), regex(pattern = rule::PRINTABLE))]
+//!     blurb: String,
+//! }
+//! let book = |title: &str| NewBook { title: title.to_owned(), blurb: String::new() };
+//! assert!(book("Emma").validate().is_ok() && book(" \t").validate().is_err() && book("a\0b").validate().is_err());
+//! ```
+
+/// What [`printable`] takes, as a pattern.
+pub const PRINTABLE: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+
+/// What [`saying_something`] takes, as a pattern.
+pub const SAYING_SOMETHING: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+
+/// Refuses control characters but for tabs and the ends of lines. U+0000 is one that PostgreSQL cannot store.
+///
+/// # Errors
+/// `field.unprintable`.
+pub fn printable(text: &str, (): &()) -> garde::Result {
+    let forbidden = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.chars().any(forbidden) { Err(garde::Error::new("field.unprintable")) } else { Ok(()) }
+}
+
+/// Refuses a text of spaces only, and everything that is not [`printable`].
+///
+/// # Errors
+/// `field.required`, `field.unprintable`.
+pub fn saying_something(text: &str, ctx: &()) -> garde::Result {
+    if text.trim().is_empty() { Err(garde::Error::new("field.required")) } else { printable(text, ctx) }
+}
