@@ -23,6 +23,8 @@ use crate::pillar::Pillar;
 use crate::seam::{Auth, Entitlements, TenantResolver};
 use crate::secret::{KeyProvider, Keyring};
 use crate::table::Table;
+use crate::telemetry::vital::Vitals;
+use crate::telemetry::{Metrics, Reports, TelemetryConfig};
 
 pub use check::{Problem, Problems};
 pub use reseal::Resealed;
@@ -41,6 +43,8 @@ pub struct Config {
     pub entropy: Entropy,
     /// How the audit log is kept.
     pub audit: AuditConfig,
+    /// What the app tells about itself.
+    pub telemetry: TelemetryConfig,
 }
 
 impl Config {
@@ -53,6 +57,7 @@ impl Config {
             clock: Clock::system(),
             entropy: Entropy::system(),
             audit: AuditConfig::default(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }
@@ -84,6 +89,8 @@ pub(crate) struct Shared {
     resealing: tokio::sync::Mutex<reseal::Pass>,
     pub(crate) routes: Routes,
     pub(crate) limits: Limits,
+    pub(crate) vitals: Vitals,
+    pub(crate) reports: Arc<Reports>,
     pub(crate) messages: Messages,
     pub(crate) auth: Option<Arc<dyn Auth>>,
     pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
@@ -117,6 +124,12 @@ impl App {
     #[must_use]
     pub fn system(&self, name: &'static str) -> Ctx {
         Ctx::system(name, &self.shared.config.clock, &self.shared.config.entropy)
+    }
+
+    /// The numbers of the app, for those of the host's own.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.config.telemetry.metrics
     }
 
     /// The message catalogue.
@@ -234,8 +247,12 @@ impl AppBuilder {
         let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore()]);
         let chores = own.chain(chores).collect();
         hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
-        let limits = Limits::new(&config.http, &config.clock, &db);
+        let metrics = &config.telemetry.metrics;
+        let vitals = Vitals::new(metrics, &routes, &config.http, &db);
+        let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
+        (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
         let db = db.with_hooks(hooks);
+        let limits = Limits::new(&config.http, &config.clock, &db, metrics);
         let shared = Shared {
             db,
             config,
@@ -243,6 +260,8 @@ impl AppBuilder {
             resealing: tokio::sync::Mutex::default(),
             routes,
             limits,
+            vitals,
+            reports,
             messages,
             auth,
             tenants,

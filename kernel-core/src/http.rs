@@ -18,6 +18,7 @@ mod problem;
 mod reply;
 mod route;
 mod schema;
+mod scrape;
 mod security;
 
 pub use accept::prefers_json;
@@ -27,6 +28,7 @@ pub use config::{BODY_LIMIT, Cors, Counting, Environment, HttpConfig, Quota, Quo
 pub use cookie::{SetCookie, value as cookie_value};
 pub use handler::{Call, TxFn};
 pub use input::{Body, Head, Incoming, Input, Patch, Path, Query};
+pub(crate) use matcher::mounted;
 pub use matcher::{Matched, Table};
 pub use output::{Created, Either, Html, Items, Json, NoContent, Output, SeeOther, WithCookie, WithHeader};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, Paged, Sort, Unfiltered};

@@ -10,6 +10,7 @@ mod development;
 mod kernel;
 mod left_out;
 mod limit;
+mod listener;
 #[cfg(unix)]
 pub mod pgbouncer;
 #[cfg(unix)]
@@ -24,4 +25,7 @@ pub use development::{Development, DevelopmentError};
 pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;
 pub use limit::RateLimit;
+#[cfg(feature = "otlp")]
+pub use listener::SeenSpan;
+pub use listener::{Listener, Manner, Received};
 pub use raw::RawClient;
