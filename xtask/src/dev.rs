@@ -61,7 +61,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut running = product.start(&logins, arguments.port, "info").await?;
-    announce(&running.url, &logins, started.elapsed());
+    announce(&running, &logins, started.elapsed());
     running.until_stopped().await
 }
 
@@ -103,7 +103,8 @@ async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::
     Ok((server, logins))
 }
 
-fn announce(url: &str, logins: &Logins, took: Duration) {
+fn announce(running: &product::Running, logins: &Logins, took: Duration) {
+    let product::Running { url, metrics, .. } = running;
     let address = |index: usize| seed::email(seed::PEOPLE[index]);
     println!(
         "
@@ -111,6 +112,7 @@ fn announce(url: &str, logins: &Logins, took: Duration) {
 
     {url}                     the product
     {url}/api/v1/openapi.json its API, as OpenAPI
+    {metrics}     its metrics, for Prometheus
 
   Log in as one of these, each with the password `{password}`:
 
