@@ -24,6 +24,8 @@ enum Command {
     Prove(xtask::prove::Arguments),
     /// Run a measurement; `bench --list` names them
     Bench(xtask::bench::Arguments),
+    /// Write the dashboard and the alert rules of docs/telemetry anew, from their declarations
+    Telemetry,
     /// Verify the audit log of a database
     Audit(xtask::audit::Arguments),
     /// What the proof of the audit log kills; it starts this itself
@@ -44,6 +46,7 @@ async fn main() -> ExitCode {
         Command::Test(arguments) => xtask::test::run(arguments).await,
         Command::Prove(arguments) => xtask::prove::run(arguments).await,
         Command::Bench(arguments) => xtask::bench::run(arguments).await,
+        Command::Telemetry => xtask::telemetry::write(),
         Command::Audit(arguments) => xtask::audit::command(arguments).await,
         Command::AuditHost => xtask::audit::host::run().await,
         Command::AtomicityHost => xtask::atomicity::host::run().await,

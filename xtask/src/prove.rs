@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, audit, browser, cargo, isolation, limits, parity, postgres, search, secrets};
+use crate::{
+    atomicity, audit, browser, cargo, isolation, limits, parity, postgres, search, secrets, telemetry,
+};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +118,12 @@ pub const PROOFS: &[Proof] = &[
         about: "secrets leave no trace, keys turn under traffic, a ciphertext opens in its place only",
         faults: secrets::FAULTS,
         run: |options| Box::pin(secrets::run(options)),
+    },
+    Proof {
+        name: "telemetry",
+        about: "lines name their request, traces reach the jobs, strangers make no series, deaf listeners do no harm",
+        faults: telemetry::FAULTS,
+        run: |options| Box::pin(telemetry::run(options)),
     },
     Proof {
         name: "browser",
