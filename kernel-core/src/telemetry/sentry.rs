@@ -132,31 +132,30 @@ impl SentryCourier {
     /// Trouble with Sentry does not end it: a report that cannot be delivered is counted and forgotten, and after an
     /// answer of 429 those of the time that it names are dropped.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
-        {
-            let mut shutdown = pin!(shutdown);
-            loop {
-                let report = tokio::select! {
-                    biased;
-                    () = &mut shutdown => break,
-                    report = self.queue.recv() => report,
-                };
-                let Some(report) = report else { return };
-                tokio::select! {
-                    () = self.send(&report) => {}
-                    () = &mut shutdown => {
-                        // Being cut off, it is sent again; Sentry knows it by its id.
-                        let _ = timeout(LAST_WORDS, self.send(&report)).await;
-                        break;
-                    }
-                }
+        let mut shutdown = pin!(shutdown);
+        let unsent = loop {
+            let report = tokio::select! {
+                biased;
+                () = &mut shutdown => break None,
+                report = self.queue.recv() => report,
+            };
+            let Some(report) = report else { return };
+            tokio::select! {
+                () = self.send(&report) => {}
+                // Being cut off, it is sent again; Sentry knows it by its id.
+                () = &mut shutdown => break Some(report),
             }
-        }
+        };
         self.queue.close();
         let last_words = async {
+            if let Some(report) = unsent {
+                self.send(&report).await;
+            }
             while let Ok(report) = self.queue.try_recv() {
                 self.send(&report).await;
             }
         };
+        // Whoever hangs has had its time.
         let _ = timeout(LAST_WORDS, last_words).await;
     }
 

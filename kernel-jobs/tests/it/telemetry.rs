@@ -20,7 +20,7 @@ impl ErrorReporter for Kept {
     }
 }
 
-fn value(kernel: &TestKernel, series: &str) -> f64 {
+fn value(kernel: &TestKernel, series: &str) -> i64 {
     let text = kernel.app.metrics().text();
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{series} is not in {text}")).parse().unwrap()
@@ -52,9 +52,9 @@ async fn a_job_that_fails_for_good_is_reported_once_and_attempts_are_counted() {
     let ended = |outcome| {
         value(&kernel, &format!("kernel_job_attempts_total{{kind=\"desk.leave\",outcome=\"{outcome}\"}}"))
     };
-    assert_eq!((ended("done"), ended("failed"), ended("dead"), ended("lost")), (1.0, 1.0, 1.0, 0.0));
-    assert_eq!(value(&kernel, "kernel_job_seconds_count{kind=\"desk.leave\"}"), 3.0);
-    assert_eq!(value(&kernel, "kernel_job_running"), 0.0);
+    assert_eq!((ended("done"), ended("failed"), ended("dead"), ended("lost")), (1, 1, 1, 0));
+    assert_eq!(value(&kernel, "kernel_job_seconds_count{kind=\"desk.leave\"}"), 3);
+    assert_eq!(value(&kernel, "kernel_job_running"), 0);
 }
 
 #[tokio::test]
@@ -68,17 +68,17 @@ async fn what_waits_shows_by_kind_and_for_how_long() {
     kernel.clock.advance(TimeDelta::seconds(90));
     let runner = runner(&kernel);
     runner.survey().await.unwrap();
-    assert_eq!(value(&kernel, "kernel_job_queue{kind=\"desk.leave\",state=\"available\"}"), 2.0);
-    assert_eq!(value(&kernel, "kernel_job_queue{kind=\"other\",state=\"other\"}"), 1.0);
-    assert_eq!(value(&kernel, "kernel_job_due_seconds{kind=\"desk.leave\"}"), 90.0);
-    assert_eq!(value(&kernel, "kernel_outbox_waiting"), 1.0);
-    assert_eq!(value(&kernel, "kernel_outbox_lag_seconds"), 90.0);
+    assert_eq!(value(&kernel, "kernel_job_queue{kind=\"desk.leave\",state=\"available\"}"), 2);
+    assert_eq!(value(&kernel, "kernel_job_queue{kind=\"other\",state=\"other\"}"), 1);
+    assert_eq!(value(&kernel, "kernel_job_due_seconds{kind=\"desk.leave\"}"), 90);
+    assert_eq!(value(&kernel, "kernel_outbox_waiting"), 1);
+    assert_eq!(value(&kernel, "kernel_outbox_lag_seconds"), 90);
     runner.drain().await.unwrap();
     runner.survey().await.unwrap();
-    assert_eq!(value(&kernel, "kernel_job_queue{kind=\"desk.leave\",state=\"available\"}"), 0.0);
-    assert_eq!(value(&kernel, "kernel_job_due_seconds{kind=\"desk.leave\"}"), 0.0);
-    assert_eq!(value(&kernel, "kernel_outbox_waiting"), 0.0);
-    assert_eq!(value(&kernel, "kernel_outbox_published_total"), 1.0);
+    assert_eq!(value(&kernel, "kernel_job_queue{kind=\"desk.leave\",state=\"available\"}"), 0);
+    assert_eq!(value(&kernel, "kernel_job_due_seconds{kind=\"desk.leave\"}"), 0);
+    assert_eq!(value(&kernel, "kernel_outbox_waiting"), 0);
+    assert_eq!(value(&kernel, "kernel_outbox_published_total"), 1);
 }
 
 #[tokio::test]
@@ -93,13 +93,10 @@ async fn unsealed_audit_rows_show_until_they_are_sealed() {
     kernel.clock.advance(TimeDelta::seconds(90));
     let runner = runner(&kernel);
     runner.survey().await.unwrap();
-    assert_eq!(value(&kernel, "kernel_audit_unsealed"), 1.0);
-    assert_eq!(value(&kernel, "kernel_audit_lag_seconds"), 90.0);
+    assert_eq!(value(&kernel, "kernel_audit_unsealed"), 1);
+    assert_eq!(value(&kernel, "kernel_audit_lag_seconds"), 90);
     runner.tend().await.unwrap();
     runner.survey().await.unwrap();
-    assert_eq!(
-        (value(&kernel, "kernel_audit_unsealed"), value(&kernel, "kernel_audit_lag_seconds")),
-        (0.0, 0.0)
-    );
-    assert!(value(&kernel, "kernel_chore_rounds_total{chore=\"core.audit.seal\",outcome=\"done\"}") >= 1.0);
+    assert_eq!((value(&kernel, "kernel_audit_unsealed"), value(&kernel, "kernel_audit_lag_seconds")), (0, 0));
+    assert!(value(&kernel, "kernel_chore_rounds_total{chore=\"core.audit.seal\",outcome=\"done\"}") >= 1);
 }

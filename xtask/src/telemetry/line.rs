@@ -11,7 +11,6 @@ use kernel_jobs::{Runner, RunnerConfig};
 use sqlx::PgConnection;
 use tokio::sync::oneshot;
 use tracing::field::{Field, Visit};
-use tracing::instrument::WithSubscriber;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -24,9 +23,9 @@ use crate::prove::Options;
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// The fields of each line, those of the spans around it included.
+/// The fields of each line, those of the spans around it included; of none once they were taken.
 #[derive(Debug, Clone, Default)]
-struct Lines(Arc<Mutex<Vec<Fields>>>);
+struct Lines(Arc<Mutex<Option<Vec<Fields>>>>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Around<'_, S>) {
@@ -59,7 +58,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
                 }
             }
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(said.0);
+        if let Some(lines) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            lines.push(said.0);
+        }
     }
 }
 
@@ -92,8 +93,10 @@ pub(super) async fn told(options: &Options) -> Result<Told> {
     if options.plants(LOST_TRACE) {
         forget_traces(&mut kernel.admin().await).await?;
     }
-    let lines = Lines::default();
+    let lines = Lines(Arc::new(Mutex::new(Some(Vec::new()))));
+    // For the whole process: jobs run in tasks of their own.
     let log = tracing_subscriber::registry().with(lines.clone()).with(spans.layer());
+    tracing::subscriber::set_global_default(log).context("another log is set")?;
     let (stop, stopped) = oneshot::channel::<()>();
     let runner = Runner::new(&kernel.app, RunnerConfig::default())?;
     let day = async {
@@ -115,9 +118,9 @@ pub(super) async fn told(options: &Options) -> Result<Told> {
         drop(stop);
         anyhow::Ok((answer, routes))
     };
-    let (day, ()) = tokio::join!(day.with_subscriber(log), exporter.run(async { drop(stopped.await) }));
+    let (day, ()) = tokio::join!(day, exporter.run(async { drop(stopped.await) }));
     let (answer, routes) = day?;
-    let lines = std::mem::take(&mut *lines.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let lines = lines.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
     let ours: Vec<_> = lines.into_iter().filter(|line| concerns(line)).collect();
     let access = ours.iter().filter(|line| line["target"] == "kernel::access").count();
     let id = answer.headers.get("x-request-id").and_then(|id| id.to_str().ok()).context("a request id")?;

@@ -154,14 +154,14 @@ async fn mixed(options: &Options) -> Result<(usize, usize)> {
     });
     let crew = super::product::Crew::new(&mut config);
     let kernel = TestKernel::with(config, |app| crew.register(app)).await;
-    let (mut one, first) = super::product::founder(&kernel, "one").await?;
-    let (mut other, second) = super::product::founder(&kernel, "other").await?;
+    let (mut one, first) = super::product::founder(&kernel, "one-firm").await?;
+    let (mut other, second) = super::product::founder(&kernel, "other-firm").await?;
     let mut ids = BTreeMap::new();
     let (stop, stopped) = oneshot::channel::<()>();
     let traffic = async {
         for _ in 0..2 {
             let (of_one, of_other) =
-                tokio::join!(one.get("/api/v1/w/one/broken"), other.get("/api/v1/w/other/broken"));
+                tokio::join!(one.get("/api/v1/w/one-firm/broken"), other.get("/api/v1/w/other-firm/broken"));
             for (workspace, answer) in [(&first, of_one), (&second, of_other)] {
                 let id = answer.headers.get("x-request-id").and_then(|id| id.to_str().ok());
                 ids.insert(id.context("a request id")?.to_owned(), workspace);

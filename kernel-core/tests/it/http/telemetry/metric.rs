@@ -6,7 +6,7 @@ use super::super::ask::Ask;
 use super::super::shop::Shop;
 
 /// The value of a series.
-fn value(text: &str, series: &str) -> f64 {
+fn value(text: &str, series: &str) -> i64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{series} is not in {text}")).parse().unwrap()
 }
@@ -30,15 +30,15 @@ async fn requests_are_counted_by_template_and_transactions_by_their_end() {
     let text = text(&shop);
     let route = "method=\"POST\",route=\"/api/v1/w/{workspace}/items\"";
     let requests = |class| value(&text, &format!("http_requests_total{{{route},status=\"{class}\"}}"));
-    assert_eq!((requests("2xx"), requests("4xx"), requests("5xx")), (2.0, 1.0, 1.0));
-    assert_eq!(value(&text, &format!("http_request_duration_seconds_count{{{route}}}")), 4.0);
+    assert_eq!((requests("2xx"), requests("4xx"), requests("5xx")), (2, 1, 1));
+    assert_eq!(value(&text, &format!("http_request_duration_seconds_count{{{route}}}")), 4);
     let other = "http_requests_total{method=\"other\",route=\"other\",status=\"other\"}";
-    assert_eq!(value(&text, other), 1.0);
-    assert_eq!(value(&text, "http_requests_in_flight"), 0.0);
-    assert_eq!(value(&text, &committed) - before, 2.0);
-    assert_eq!(value(&text, &undone) - undone_before, 2.0);
-    assert_eq!(value(&text, "kernel_db_transactions_opening{login=\"app\"}"), 0.0);
-    assert!(value(&text, "kernel_db_connections_max{login=\"app\"}") > 0.0);
+    assert_eq!(value(&text, other), 1);
+    assert_eq!(value(&text, "http_requests_in_flight"), 0);
+    assert_eq!(value(&text, &committed) - before, 2);
+    assert_eq!(value(&text, &undone) - undone_before, 2);
+    assert_eq!(value(&text, "kernel_db_transactions_opening{login=\"app\"}"), 0);
+    assert!(value(&text, "kernel_db_connections_max{login=\"app\"}") > 0);
     assert!(!text.contains("acme") && !text.contains(&shop.acme.id().to_string()), "{text}");
 }
 
@@ -52,13 +52,13 @@ async fn a_client_that_leaves_is_counted_and_its_transaction_with_it() {
     };
     tokio::select! {
         _ = shop.send(Ask::item("slow")) => panic!("nobody lets it go on"),
-        under_way = meanwhile => assert_eq!(under_way, 1.0),
+        under_way = meanwhile => assert_eq!(under_way, 1),
     }
     let text = text(&shop);
-    assert_eq!(value(&text, "http_requests_abandoned_total") - before, 1.0);
-    assert_eq!(value(&text, "http_requests_in_flight"), 0.0);
+    assert_eq!(value(&text, "http_requests_abandoned_total") - before, 1);
+    assert_eq!(value(&text, "http_requests_in_flight"), 0);
     let dropped = "kernel_db_transactions_total{login=\"app\",scope=\"workspace\",outcome=\"dropped\"}";
-    assert_eq!(value(&text, dropped), 1.0);
+    assert_eq!(value(&text, dropped), 1);
 }
 
 #[tokio::test]
@@ -68,8 +68,8 @@ async fn transactions_that_are_run_again_and_refusals_are_counted() {
     shop.send(Ask::item("b")).await;
     assert_eq!(shop.send(Ask::item("c")).await.status, 429);
     let text = text(&shop);
-    assert_eq!(value(&text, "kernel_db_reruns_total"), 2.0);
-    assert_eq!(value(&text, "kernel_limit_refused_total{quota=\"actor\"}"), 1.0);
+    assert_eq!(value(&text, "kernel_db_reruns_total"), 2);
+    assert_eq!(value(&text, "kernel_limit_refused_total{quota=\"actor\"}"), 1);
 }
 
 #[tokio::test]

@@ -94,8 +94,9 @@ async fn sentry_that_refuses_is_left_alone_and_one_that_hangs_holds_up_nobody() 
         }
         drop(stop);
     };
-    tokio::time::pause();
-    tokio::join!(traffic, courier.run(async { drop(stopped.await) }));
+    // Its last words take five seconds at most.
+    let told = async { tokio::join!(traffic, courier.run(async { drop(stopped.await) })) };
+    tokio::time::timeout(Duration::from_secs(30), told).await.expect("the courier ends");
 }
 
 #[test]
