@@ -48,8 +48,8 @@ async fn main() -> ExitCode {
         Command::Bench(arguments) => xtask::bench::run(arguments).await,
         Command::Telemetry => xtask::telemetry::write(),
         Command::Audit(arguments) => xtask::audit::command(arguments).await,
-        Command::AuditHost => xtask::audit::host::run().await,
-        Command::AtomicityHost => xtask::atomicity::host::run().await,
+        Command::AuditHost => Box::pin(xtask::audit::host::run()).await,
+        Command::AtomicityHost => Box::pin(xtask::atomicity::host::run()).await,
         Command::Postgres(arguments) => xtask::postgres::run(arguments).await,
     };
     result.unwrap_or_else(|error| {

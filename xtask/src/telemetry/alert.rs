@@ -118,20 +118,27 @@ fn burning() -> Vec<Alert> {
     BURNS.iter().flat_map(of).collect()
 }
 
+fn alert(
+    name: &str,
+    expr: &str,
+    lasting: &'static str,
+    severity: &'static str,
+    summary: &str,
+    runbook: &'static str,
+    trial: Trial,
+) -> Alert {
+    let (name, expr, summary) = (name.to_owned(), expr.to_owned(), summary.to_owned());
+    Alert { name, expr, lasting, severity, summary, runbook, trial }
+}
+
 /// Every alert.
 #[must_use]
 pub fn alerts() -> Vec<Alert> {
-    let alert = |name: &str, expr: &str, lasting, severity, summary: &str, runbook, trial| Alert {
-        name: name.to_owned(),
-        expr: expr.to_owned(),
-        lasting,
-        severity,
-        summary: summary.to_owned(),
-        runbook,
-        trial,
-    };
-    let mut alerts = burning();
-    alerts.extend([
+    burning().into_iter().chain(of_database()).chain(of_jobs()).chain(of_upkeep()).collect()
+}
+
+fn of_database() -> [Alert; 2] {
+    [
         alert(
             "DatabaseUnreachable",
             "sum by (login) (rate(kernel_db_transactions_total{outcome=\"refused\"}[5m])) > 0.1",
@@ -156,6 +163,11 @@ pub fn alerts() -> Vec<Alert> {
             "database-pool",
             trial(&[("kernel_db_transactions_opening{login=\"app\"}", "9x60")], &[("login", "app")]),
         ),
+    ]
+}
+
+fn of_jobs() -> [Alert; 3] {
+    [
         alert(
             "NoWorker",
             "absent(kernel_job_slots)",
@@ -189,6 +201,11 @@ pub fn alerts() -> Vec<Alert> {
                 &[("kind", "tracker.purge")],
             ),
         ),
+    ]
+}
+
+fn of_upkeep() -> [Alert; 4] {
+    [
         alert(
             "OutboxStuck",
             "max(kernel_outbox_lag_seconds) > 60",
@@ -231,8 +248,7 @@ pub fn alerts() -> Vec<Alert> {
                 &[("signal", "spans")],
             ),
         ),
-    ]);
-    alerts
+    ]
 }
 
 impl Alert {

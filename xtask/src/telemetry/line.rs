@@ -121,7 +121,7 @@ pub(super) async fn told(options: &Options) -> Result<Told> {
     let (day, ()) = tokio::join!(day, exporter.run(async { drop(stopped.await) }));
     let (answer, routes) = day?;
     let lines = lines.0.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-    let ours: Vec<_> = lines.into_iter().filter(|line| concerns(line)).collect();
+    let ours: Vec<_> = lines.into_iter().filter(concerns).collect();
     let access = ours.iter().filter(|line| line["target"] == "kernel::access").count();
     let id = answer.headers.get("x-request-id").and_then(|id| id.to_str().ok()).context("a request id")?;
     let seen: Vec<SeenSpan> = collector.spans();

@@ -55,13 +55,13 @@ pub(super) async fn founder(kernel: &TestKernel, name: &str) -> Result<(Client, 
     let account = json!({
         "name": name, "email": format!("{name}@example.com"), "password": "correct horse battery",
     });
-    made(client.post("/api/v1/auth/sign-up", &account).await)?;
-    let workspace = made(client.post("/api/v1/workspaces", &json!({ "name": name, "slug": name })).await)?;
+    made(&client.post("/api/v1/auth/sign-up", &account).await)?;
+    let workspace = made(&client.post("/api/v1/workspaces", &json!({ "name": name, "slug": name })).await)?;
     Ok((client, workspace["id"].as_str().unwrap_or_default().to_owned()))
 }
 
 /// What was made.
-pub(super) fn made(answer: Answer) -> Result<Value> {
+pub(super) fn made(answer: &Answer) -> Result<Value> {
     ensure!(answer.status == 201, "{} {}", answer.status, answer.text());
     Ok(answer.json())
 }
@@ -69,11 +69,11 @@ pub(super) fn made(answer: Answer) -> Result<Value> {
 /// A project in the workspace, and an issue in it.
 pub(super) async fn issue(client: &mut Client, slug: &str) -> Result<(Answer, Value)> {
     let project = json!({ "name": "Telemetry", "key": "TEL" });
-    let project = made(client.post(&format!("/api/v1/w/{slug}/projects"), &project).await)?;
+    let project = made(&client.post(&format!("/api/v1/w/{slug}/projects"), &project).await)?;
     let id = project["id"].as_str().unwrap_or_default();
     let path = format!("/api/v1/w/{slug}/projects/{id}/issues");
     let answer = client.post(&path, &json!({ "title": "It is broken" })).await;
-    let issue = made(answer.clone())?;
+    let issue = made(&answer)?;
     Ok((answer, issue))
 }
 

@@ -19,7 +19,7 @@ pub(super) fn joined(seen: &[SeenSpan], request_id: &str) -> Joined {
     let trace_id = request_id.trim_start_matches("req_");
     let own: Vec<_> = seen.iter().filter(|span| span.trace_id == trace_id).collect();
     let root = own.iter().find(|span| span.parent_id.is_empty());
-    let root = root.map(|span| span.span_id.as_str()).unwrap_or("none");
+    let root = root.map_or("none", |span| span.span_id.as_str());
     let jobs: Vec<_> =
         own.iter().filter(|span| span.name.starts_with("job ") && span.parent_id == root).collect();
     let below =

@@ -19,7 +19,7 @@ async fn shop_with(server: &str) -> (Shop, Spans, Exporter) {
         config.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         config.http.quotas.actor = kernel_core::http::Quota::per_minute(50_000);
         config.http.quotas.workspace = kernel_core::http::Quota::per_minute(50_000);
-        config.telemetry.release = "7".to_owned();
+        "7".clone_into(&mut config.telemetry.release);
         ends = Some(otlp::exporter(options, config));
     })
     .await;
@@ -29,11 +29,11 @@ async fn shop_with(server: &str) -> (Shop, Spans, Exporter) {
 
 /// Does `work` while the exporter runs, and waits until it has said its last words.
 async fn while_exporting<T>(spans: &Spans, exporter: Exporter, work: impl Future<Output = T>) -> T {
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (running, stopped) = oneshot::channel::<()>();
     let log = tracing_subscriber::registry().with(spans.layer());
     let work = async {
         let done = work.with_subscriber(log).await;
-        drop(stop);
+        drop(running);
         done
     };
     tokio::join!(work, exporter.run(async { drop(stopped.await) })).0
@@ -100,10 +100,10 @@ async fn a_collector_that_hangs_is_gone_or_refuses_changes_no_answer() {
             }
             assert!(began.elapsed() < Duration::from_secs(5), "{manner:?}");
         };
-        let stop = Instant::now();
+        let began = Instant::now();
         while_exporting(&spans, exporter, work).await;
         assert!(
-            stop.elapsed() < Duration::from_secs(12),
+            began.elapsed() < Duration::from_secs(12),
             "{manner:?}: the last words take five seconds at most"
         );
         let text = shop.kernel.app.metrics().text();

@@ -37,13 +37,13 @@ fn events(server: &Listener) -> Vec<Value> {
 async fn reports_of_two_workspaces_at_once_do_not_mix() {
     let server = Listener::start().await.unwrap();
     let (shop, courier) = shop_with(&server).await;
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (running, stopped) = oneshot::channel::<()>();
     let fails = |slug: &str, who: &str| {
         Ask::new("POST", &format!("/api/v1/w/{slug}/items")).json(r#"{"name": "panic"}"#).by(who)
     };
     let traffic = async {
         let (one, other) = tokio::join!(shop.send(fails("acme", "alice")), shop.send(fails("rival", "bob")));
-        drop(stop);
+        drop(running);
         [one, other].map(|answer| answer.header("x-request-id").to_owned())
     };
     let (ids, ()) = tokio::join!(traffic, courier.run(async { drop(stopped.await) }));
@@ -70,7 +70,7 @@ async fn sentry_that_refuses_is_left_alone_and_one_that_hangs_holds_up_nobody() 
     let server = Listener::start().await.unwrap();
     let (shop, courier) = shop_with(&server).await;
     server.behave(Manner::Refusing(429));
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (running, stopped) = oneshot::channel::<()>();
     let traffic = async {
         for _ in 0..5 {
             assert_eq!(shop.send(Ask::item("panic")).await.status, 500);
@@ -80,19 +80,19 @@ async fn sentry_that_refuses_is_left_alone_and_one_that_hangs_holds_up_nobody() 
         while !text().contains("kernel_export_total{signal=\"reports\",outcome=\"dropped\"} 4\n") {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        drop(stop);
+        drop(running);
     };
     tokio::join!(traffic, courier.run(async { drop(stopped.await) }));
     assert_eq!(server.received().len(), 1);
 
     let (shop, courier) = shop_with(&server).await;
     server.behave(Manner::Silent);
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (running, stopped) = oneshot::channel::<()>();
     let traffic = async {
         for _ in 0..5 {
             assert_eq!(shop.send(Ask::item("panic")).await.status, 500);
         }
-        drop(stop);
+        drop(running);
     };
     // Its last words take five seconds at most.
     let told = async { tokio::join!(traffic, courier.run(async { drop(stopped.await) })) };
