@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod extract;
+mod scrape;
 mod serve;
 mod translate;
 
@@ -16,6 +17,7 @@ use kernel_core::http::adapter::{MESSAGE_LIMIT, converse, receive};
 use kernel_core::http::{Message, Reply, Shutdown, SocketHandler};
 
 pub use extract::{Caller, InWorkspace, Refusal, dress};
+pub use scrape::serve_metrics;
 pub use serve::serve;
 
 /// Adds the app behind the host's own routes: whatever these do not match goes to the app. Configure a scope with it to

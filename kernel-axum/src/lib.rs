@@ -2,6 +2,7 @@
 
 mod extract;
 mod linger;
+mod scrape;
 mod serve;
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ use kernel_core::http::adapter::{MESSAGE_LIMIT, converse, receive};
 use kernel_core::http::{Message, Peer, Reply, Shutdown, SocketHandler};
 
 pub use extract::{Caller, InWorkspace, Refusal};
+pub use scrape::serve_metrics;
 pub use serve::serve;
 
 /// Adds the app behind the host's own routes: whatever these do not match goes to the app. Nest the result to put all

@@ -24,6 +24,8 @@ use crate::product::Product;
 use crate::seam::{Auth, Entitlements, TenantResolver};
 use crate::secret::{KeyProvider, Keyring};
 use crate::table::Table;
+use crate::telemetry::vital::Vitals;
+use crate::telemetry::{Metrics, Reports, TelemetryConfig};
 
 pub use check::{Problem, Problems};
 pub use reseal::Resealed;
@@ -44,6 +46,8 @@ pub struct Config {
     pub audit: AuditConfig,
     /// Brand, features and plans, if the host has them in a file. What it names and no pillar declares is a problem.
     pub product: Option<Arc<Product>>,
+    /// What the app tells about itself.
+    pub telemetry: TelemetryConfig,
 }
 
 impl Config {
@@ -57,6 +61,7 @@ impl Config {
             entropy: Entropy::system(),
             audit: AuditConfig::default(),
             product: None,
+            telemetry: TelemetryConfig::default(),
         }
     }
 }
@@ -88,6 +93,8 @@ pub(crate) struct Shared {
     resealing: tokio::sync::Mutex<reseal::Pass>,
     pub(crate) routes: Routes,
     pub(crate) limits: Limits,
+    pub(crate) vitals: Vitals,
+    pub(crate) reports: Arc<Reports>,
     pub(crate) messages: Messages,
     pub(crate) auth: Option<Arc<dyn Auth>>,
     pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
@@ -127,6 +134,12 @@ impl App {
     #[must_use]
     pub fn product(&self) -> Option<&Product> {
         self.shared.config.product.as_deref()
+    }
+
+    /// The numbers of the app, for those of the host's own.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.config.telemetry.metrics
     }
 
     /// The message catalogue.
@@ -244,8 +257,12 @@ impl AppBuilder {
         let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore()]);
         let chores = own.chain(chores).collect();
         hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
-        let limits = Limits::new(&config.http, &config.clock, &db);
+        let metrics = &config.telemetry.metrics;
+        let vitals = Vitals::new(metrics, &routes, &config.http, &db);
+        let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
+        (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
         let db = db.with_hooks(hooks);
+        let limits = Limits::new(&config.http, &config.clock, &db, metrics);
         let shared = Shared {
             db,
             config,
@@ -253,6 +270,8 @@ impl AppBuilder {
             resealing: tokio::sync::Mutex::default(),
             routes,
             limits,
+            vitals,
+            reports,
             messages,
             auth,
             tenants,

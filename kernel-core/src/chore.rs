@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::ctx::Ctx;
 use crate::db::{GlobalTx, Tx, WorkerDb};
@@ -155,8 +156,21 @@ impl Chore {
     /// What the work returns, with nothing done; `chore_panicked`, `chore_timed_out`; what the database says.
     pub async fn run(&self, db: &WorkerDb, ctx: &Ctx, turn: &dyn Turn) -> Result<Round, Error> {
         let ctx = ctx.for_chore(self.name);
+        let span = tracing::info_span!("chore", chore = self.name, request_id = %ctx.request_id());
+        let round = async {
+            let round = self.round(db, &ctx, turn).await;
+            if let Err(error) = &round {
+                tracing::error!(code = error.code(), error = error.with_causes(), "a chore failed");
+                db.report_chore(&ctx, self.name, error);
+            }
+            round
+        };
+        round.instrument(span).await
+    }
+
+    async fn round(&self, db: &WorkerDb, ctx: &Ctx, turn: &dyn Turn) -> Result<Round, Error> {
         let mut not_yet = None;
-        let worked = db.global(&ctx, self.limit, async |tx: &mut GlobalTx| {
+        let worked = db.global(ctx, self.limit, async |tx: &mut GlobalTx| {
             not_yet = turn.take(tx.conn()).await?;
             if not_yet.is_some() {
                 return Err(nothing_done());

@@ -4,15 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tracing::Span;
 
 use crate::actor::Actor;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::http::Standing;
-use crate::id::{Id, Noun};
+use crate::id::{Id, Noun, WorkspaceId};
 use crate::role::Permission;
 use crate::secret::{ExposeSecret, SecretString};
+use crate::telemetry::Trace;
 use crate::workspace::{Grant, Workspace, WorkspaceStatus};
 
 /// Names requests.
@@ -44,6 +46,7 @@ struct Shared {
     read_only: bool,
     csrf: Option<SecretString>,
     standing: Option<Standing>,
+    trace: Option<Trace>,
     clock: Clock,
     entropy: Entropy,
 }
@@ -76,9 +79,10 @@ impl Ctx {
     }
 
     /// The same context for a job that the request of this id enqueued: it logs and audits under that id.
-    pub(crate) fn for_job(&self, request: RequestId) -> Self {
+    pub(crate) fn for_job(&self, request: RequestId, trace: Option<Trace>) -> Self {
         self.changed(|shared| {
             shared.request_id = request;
+            shared.trace = trace;
             shared.origin = Origin::Job;
         })
     }
@@ -108,6 +112,7 @@ impl Ctx {
             read_only: false,
             csrf: None,
             standing: None,
+            trace: None,
             clock,
             entropy,
         };
@@ -136,6 +141,22 @@ impl Ctx {
         })
     }
 
+    pub(crate) fn with_trace(&self, trace: Option<Trace>) -> Self {
+        self.changed(|shared| shared.trace = trace)
+    }
+
+    /// The span for work of the host's own code, whose lines would otherwise name no request. Requests, jobs and chores
+    /// have theirs.
+    pub(crate) fn host_span(&self, workspace: WorkspaceId) -> Span {
+        match (self.shared.origin, self.actor()) {
+            (Origin::Host, Actor::System { name }) => {
+                let (request_id, workspace_id) = (self.request_id(), workspace);
+                tracing::info_span!("system", name, %request_id, %workspace_id)
+            }
+            _ => Span::none(),
+        }
+    }
+
     /// With the rate limit that the response to it tells of.
     pub(crate) fn with_standing(&self, standing: Option<Standing>) -> Self {
         self.changed(|shared| shared.standing = standing)
@@ -156,6 +177,12 @@ impl Ctx {
     #[must_use]
     pub fn request_id(&self) -> RequestId {
         self.shared.request_id
+    }
+
+    /// The place in a distributed trace, where the request is traced: [`Trace::header`] continues it elsewhere.
+    #[must_use]
+    pub fn trace(&self) -> Option<Trace> {
+        self.shared.trace
     }
 
     /// Who acts.

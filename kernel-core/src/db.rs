@@ -14,12 +14,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use log::LevelFilter;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, PgConnection};
+use tracing::Instrument;
 
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
+use crate::telemetry::vital::Watch;
 use crate::workspace::Workspace;
 
 pub(crate) use error::is_retryable;
@@ -51,6 +54,8 @@ pub struct DbConfig {
     pub statement_timeout: Duration,
     /// How long a transaction may wait for its next statement.
     pub idle_timeout: Duration,
+    /// A statement that takes longer is a line in the log, at the level WARN, with its text and without its parameters.
+    pub slow_statement: Duration,
     /// Prepared statements kept per connection; 0 behind a pooler, which gives each transaction another connection.
     pub statement_cache: usize,
     /// The names of the roles.
@@ -58,7 +63,7 @@ pub struct DbConfig {
 }
 
 impl DbConfig {
-    /// The usual limits: 16 connections, 5 s a statement, 10 s of waiting, 100 statements cached.
+    /// The usual limits: 16 connections, 5 s a statement, 10 s of waiting, slow after 500 ms, 100 statements cached.
     #[must_use]
     pub fn new(app: impl Into<String>) -> Self {
         Self {
@@ -68,6 +73,7 @@ impl DbConfig {
             max_connections: 16,
             statement_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(10),
+            slow_statement: Duration::from_millis(500),
             statement_cache: 100,
             roles: RoleNames::default(),
         }
@@ -123,6 +129,7 @@ impl Db {
             if !pooled {
                 options = options.options(limits.settings());
             }
+            options = options.log_slow_statements(LevelFilter::Warn, config.slow_statement);
             Ok(PgPoolOptions::new()
                 .max_connections(config.max_connections)
                 .acquire_timeout(Duration::from_secs(5))
@@ -167,9 +174,10 @@ impl Db {
         workspace: &Workspace,
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut tx = self.begin_tenant(ctx, workspace).await?;
-        let outcome = work(&mut tx).await;
-        settle(tx, outcome).await
+        let span = ctx.host_span(workspace.id());
+        let mut tx = self.begin_tenant(ctx, workspace).instrument(span.clone()).await?;
+        let outcome = work(&mut tx).instrument(span.clone()).await;
+        settle(tx, outcome).instrument(span).await
     }
 
     /// Runs `work` in a transaction of the system workspace, where identity and platform rows live.
@@ -181,23 +189,30 @@ impl Db {
         ctx: &Ctx,
         work: impl AsyncFnOnce(&mut GlobalTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut tx = self.begin_global(ctx).await?;
-        let outcome = work(&mut tx).await;
-        settle(tx, outcome).await
+        let span = ctx.host_span(WorkspaceId::SYSTEM);
+        let mut tx = self.begin_global(ctx).instrument(span.clone()).await?;
+        let outcome = work(&mut tx).instrument(span.clone()).await;
+        settle(tx, outcome).instrument(span).await
     }
 
     pub(crate) async fn begin_tenant(&self, ctx: &Ctx, workspace: &Workspace) -> Result<TenantTx, DbError> {
         let placement = &self.shared.placements[workspace.placement()];
-        let open = self.open(&placement.app, ctx, workspace.id()).await?;
+        let open = self.open((Login::App, &placement.app), ctx, workspace.id()).await?;
         Ok(TenantTx::new(open, ctx.clone(), workspace.id()))
     }
 
     pub(crate) async fn begin_global(&self, ctx: &Ctx) -> Result<GlobalTx, DbError> {
-        let open = self.open(&self.shared.placements[0].app, ctx, WorkspaceId::SYSTEM).await?;
+        let pool = (Login::App, &self.shared.placements[0].app);
+        let open = self.open(pool, ctx, WorkspaceId::SYSTEM).await?;
         Ok(GlobalTx::new(open, ctx.clone()))
     }
 
-    async fn open(&self, pool: &PgPool, ctx: &Ctx, workspace: WorkspaceId) -> Result<begin::Open, DbError> {
+    async fn open(
+        &self,
+        pool: (Login, &PgPool),
+        ctx: &Ctx,
+        workspace: WorkspaceId,
+    ) -> Result<begin::Open, DbError> {
         self.know_keys().await;
         self.shared.opening.open(pool, ctx, workspace, self.hooks.clone()).await
     }
@@ -217,7 +232,7 @@ impl Db {
         ctx: &Ctx,
         work: impl AsyncFnOnce(&mut GlobalTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let pool = &self.shared.placements[0].app;
+        let pool = (Login::App, &self.shared.placements[0].app);
         let open = self.shared.opening.open(pool, ctx, WorkspaceId::SYSTEM, self.hooks.clone()).await?;
         let mut tx = GlobalTx::new(open, ctx.clone());
         let outcome = work(&mut tx).await;
@@ -236,16 +251,18 @@ impl Db {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.outside(&self.shared.placements[0].app, work).await
+        self.outside((Login::App, &self.shared.placements[0].app), work).await
     }
 
     /// Work in no workspace, under the login of `pool`.
     pub(crate) async fn outside<T, E: From<DbError>>(
         &self,
-        pool: &PgPool,
+        pool: (Login, &PgPool),
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.shared.opening.outside(pool, work).await
+        let (login, pool) = pool;
+        let watch = Watch { meter: self.hooks.meter.clone(), login };
+        self.shared.opening.outside(pool, &watch, work).await
     }
 
     /// Whether the configuration says that a pooler stands between.

@@ -1,5 +1,6 @@
 //! The one error that crosses the HTTP boundary, and the trait by which a pillar's own errors become it.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,6 +107,21 @@ fn quoted(error: &(dyn std::error::Error + 'static)) -> Option<(String, String)>
     let error = inner().or_else(boxed).or_else(own)?;
     let code = error.code().filter(|code| code.starts_with("22"))?;
     Some((error.message().to_owned(), code.into_owned()))
+}
+
+/// A handler panicked. The message is for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("panicked: {0}")]
+pub(crate) struct Panicked(String);
+
+impl From<Box<dyn Any + Send>> for Panicked {
+    fn from(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        Self(
+            text.or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned()),
+        )
+    }
 }
 
 impl<F: Fault> From<F> for Error {
@@ -236,6 +252,11 @@ impl Error {
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Whether it stands for a panic.
+    pub(crate) fn is_panic(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is::<Panicked>())
     }
 
     /// Whether the transaction failed only because of its neighbours and may be run again.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::db::{DbError, Tx};
 use crate::id::{Id, Noun, WorkspaceId};
 use crate::store;
+use crate::telemetry::Trace;
 
 /// Names events.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ pub async fn publish<E: Event>(tx: &mut impl Tx, event: &E) -> Result<EventId, D
         payload: serde_json::to_value(event)
             .map_err(|error| DbError::Sql(sqlx::Error::Encode(error.into())))?,
         request_id: tx.ctx().request_id(),
+        trace_id: tx.ctx().trace().as_ref().map(Trace::trace_id),
         created_at: tx.ctx().now(),
     };
     store::outbox::insert(tx.conn(), &row).await?;

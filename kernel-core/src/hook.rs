@@ -10,6 +10,8 @@ use crate::error::Error;
 use crate::id::{UserId, WorkspaceId};
 use crate::seam::{People, Person};
 use crate::secret::{Keyring, SealedColumn};
+use crate::telemetry::Reports;
+use crate::telemetry::vital::DbMeter;
 
 /// Someone has just signed up, by whatever way.
 #[derive(Debug, Clone)]
@@ -67,6 +69,10 @@ pub struct Hooks {
     pub(crate) people: Option<Arc<dyn People>>,
     /// What seals and opens in a transaction; none before the app is built.
     pub(crate) keyring: Option<Keyring>,
+    /// What transactions are measured by; nothing before the app is built.
+    pub(crate) meter: Option<Arc<DbMeter>>,
+    /// Who hears of errors outside requests.
+    pub(crate) reports: Option<Arc<Reports>>,
     /// The columns that tables declare as sealed.
     pub(crate) sealed: BTreeSet<SealedColumn>,
 }

@@ -22,6 +22,7 @@ mod reference;
 mod reply;
 mod route;
 mod schema;
+mod scrape;
 mod security;
 
 pub use accept::prefers_json;
@@ -33,6 +34,7 @@ pub use config::{BODY_LIMIT, Cors, Counting, Environment, HttpConfig, Quota, Quo
 pub use cookie::{SetCookie, value as cookie_value};
 pub use handler::{Call, TxFn};
 pub use input::{Body, Head, Incoming, Input, Patch, Path, Query};
+pub(crate) use matcher::mounted;
 pub use matcher::{Matched, Table};
 pub use output::{Created, Either, Html, Items, Json, NoContent, Output, SeeOther, WithCookie, WithHeader};
 #[cfg(feature = "testkit")]

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Delivered, Event};
 use crate::id::{Id, Noun, WorkspaceId};
 use crate::secret::{SealError, Sealed};
+use crate::telemetry::Trace;
 
 /// Names jobs.
 #[derive(Debug)]
@@ -64,10 +65,29 @@ pub struct Claim {
     pub attempt: u32,
     /// The request that enqueued the job.
     pub request_id: RequestId,
+    /// The trace of that request, if it is traced.
+    pub trace_id: Option<Uuid>,
     /// The job's content.
     pub payload: Value,
     /// Keeps the attempt from committing once it has lost its lease.
     pub fence: Arc<dyn Fence>,
+}
+
+/// A job that failed for good, as the runner tells [`App::report_dead_job`](crate::App::report_dead_job).
+#[derive(Debug, Clone)]
+pub struct Fate {
+    /// The job.
+    pub job: JobId,
+    /// Its kind.
+    pub kind: &'static str,
+    /// How many attempts there were.
+    pub attempt: u32,
+    /// The workspace of the job.
+    pub workspace_id: WorkspaceId,
+    /// The request that enqueued it.
+    pub request_id: RequestId,
+    /// The trace of that request, if it is traced.
+    pub trace_id: Option<Uuid>,
 }
 
 /// How the queue keeps an attempt that has lost its lease from committing; `kernel-jobs` provides it.
@@ -293,7 +313,8 @@ impl JobDef {
     /// nowhere else.
     #[must_use]
     pub fn run(&self, db: &WorkerDb, ctx: &Ctx, claim: Claim) -> BoxFuture<'static, Result<(), Error>> {
-        let ctx = ctx.for_job(claim.request_id);
+        let trace = claim.trace_id.map(|trace| Trace::of_job(trace, claim.id, claim.attempt));
+        let ctx = ctx.for_job(claim.request_id, trace);
         (self.run)(Run { db: db.clone(), ctx, limit: self.limit, claim })
     }
 }

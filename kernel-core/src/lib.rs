@@ -30,6 +30,7 @@ pub mod secret;
 mod secure;
 mod store;
 pub mod table;
+pub mod telemetry;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod workspace;
@@ -70,7 +71,7 @@ const CORE: &str = "core";
 fn core_pillar() -> Pillar {
     let function = |signature| Function::queue("kernel_core", signature);
     let upkeep = |signature| Function::upkeep("kernel_core", signature);
-    Pillar::new(CORE)
+    core_tables()
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
         .functions([
@@ -85,6 +86,7 @@ fn core_pillar() -> Pillar {
             function("audit_floors(uuid, integer)"),
             function("drop_audit_seals(uuid[], bigint[])"),
             function("is_audit_sealed(uuid)"),
+            function("backlog(timestamp with time zone)"),
             function("purge_idempotency_key(integer, timestamp with time zone)"),
             function("purge_rate_limit(integer, timestamp with time zone)"),
             Function::lookup(
@@ -95,47 +97,51 @@ fn core_pillar() -> Pillar {
             upkeep("drop_audit_partition(date)"),
             upkeep("audit_rows_beyond()"),
         ])
-        .tables([
-            Table::tenant("kernel_core", "tenant").public(&["created_at"]).append_only(),
-            Table::tenant("kernel_core", "audit_log")
-                .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])
-                .public(&["request_id", "created_at"])
-                .private(&["metadata", "ip_address", "user_agent"])
-                .append_only()
-                .resolved()
-                .partitioned(),
-            Table::tenant("kernel_core", "audit_unsealed").public(&["id"]).append_only().queued(),
-            Table::tenant("kernel_core", "audit_seal")
-                .public(&["seq", "id", "digest", "hash"])
-                .private(&["salt", "personal"])
-                .read_only()
-                .queued(),
-            Table::tenant("kernel_core", "audit_head")
-                .public(&["seq", "hash", "floor_seq", "floor_hash", "floor_id", "sealed_at", "code"])
-                .read_only()
-                .queued(),
-            Table::global("kernel_core", "audit_total")
-                .public(&["id", "workspaces", "sealed", "sealed_at", "code"])
-                .read_only()
-                .queued(),
-            Table::tenant("kernel_core", "outbox")
-                .public(&["id", "seq", "name", "aggregate_id", "request_id", "created_at", "published_no"])
-                .private(&["payload"])
-                .append_only()
-                .queued(),
-            Table::tenant("kernel_core", "idempotency_key")
-                .public(&["id", "scope_hash", "fingerprint", "status", "created_at", "expires_at"])
-                .sealed(&["answer"])
-                .queued(),
-            Table::global("kernel_core", "rate_limit")
-                .public(&["whole_at", "taken", "expires_hour"])
-                // A hash of an address, of which there are few enough to try them all.
-                .private(&["id"])
-                .withheld()
-                .queued(),
-            Table::global("kernel_core", "data_key")
-                .public(&["number", "key_id", "created_at", "sealing_from"])
-                .sensitive(&["wrapped"])
-                .kept(),
-        ])
+}
+
+fn core_tables() -> Pillar {
+    Pillar::new(CORE).tables([
+        Table::tenant("kernel_core", "tenant").public(&["created_at"]).append_only(),
+        Table::tenant("kernel_core", "audit_log")
+            .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])
+            .public(&["request_id", "created_at"])
+            .private(&["metadata", "ip_address", "user_agent"])
+            .append_only()
+            .resolved()
+            .partitioned(),
+        Table::tenant("kernel_core", "audit_unsealed").public(&["id"]).append_only().queued(),
+        Table::tenant("kernel_core", "audit_seal")
+            .public(&["seq", "id", "digest", "hash"])
+            .private(&["salt", "personal"])
+            .read_only()
+            .queued(),
+        Table::tenant("kernel_core", "audit_head")
+            .public(&["seq", "hash", "floor_seq", "floor_hash", "floor_id", "sealed_at", "code"])
+            .read_only()
+            .queued(),
+        Table::global("kernel_core", "audit_total")
+            .public(&["id", "workspaces", "sealed", "sealed_at", "code"])
+            .read_only()
+            .queued(),
+        Table::tenant("kernel_core", "outbox")
+            .public(&["id", "seq", "name", "aggregate_id", "request_id", "trace_id"])
+            .public(&["created_at", "published_no"])
+            .private(&["payload"])
+            .append_only()
+            .queued(),
+        Table::tenant("kernel_core", "idempotency_key")
+            .public(&["id", "scope_hash", "fingerprint", "status", "created_at", "expires_at"])
+            .sealed(&["answer"])
+            .queued(),
+        Table::global("kernel_core", "rate_limit")
+            .public(&["whole_at", "taken", "expires_hour"])
+            // A hash of an address, of which there are few enough to try them all.
+            .private(&["id"])
+            .withheld()
+            .queued(),
+        Table::global("kernel_core", "data_key")
+            .public(&["number", "key_id", "created_at", "sealing_from"])
+            .sensitive(&["wrapped"])
+            .kept(),
+    ])
 }

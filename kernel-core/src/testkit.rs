@@ -12,6 +12,7 @@ mod input;
 mod kernel;
 mod left_out;
 mod limit;
+mod listener;
 #[cfg(unix)]
 pub mod pgbouncer;
 #[cfg(unix)]
@@ -27,4 +28,7 @@ pub use input::read;
 pub use kernel::{TestKernel, config, roles};
 pub use left_out::left_out;
 pub use limit::RateLimit;
+#[cfg(feature = "otlp")]
+pub use listener::SeenSpan;
+pub use listener::{Listener, Manner, Received};
 pub use raw::RawClient;

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
+use kernel_core::telemetry::Trace;
 use kernel_core::{DbError, Job, JobId, Tx};
 
 use crate::store::job::{self, NewJob};
@@ -120,6 +121,7 @@ pub async fn enqueue_with<J: Job>(tx: &mut impl Tx, job: &J, options: Options) -
         run_at: run_at.or_else(|| tx.ctx().clock().manual_now()),
         unique_key,
         request_id: tx.ctx().request_id(),
+        trace_id: tx.ctx().trace().as_ref().map(Trace::trace_id),
         created_at: tx.ctx().now(),
     };
     Ok(job::insert(tx.conn(), &new).await?)
@@ -144,6 +146,7 @@ pub async fn enqueue_many<J: Job>(tx: &mut impl Tx, jobs: &[J]) -> Result<Vec<Jo
                 priority: Priority::default() as i16,
                 run_at: tx.ctx().clock().manual_now(),
                 request_id: tx.ctx().request_id(),
+                trace_id: tx.ctx().trace().as_ref().map(Trace::trace_id),
                 created_at: tx.ctx().now(),
                 ids: &ids,
                 payloads: &payloads,

@@ -43,6 +43,7 @@ impl From<Jobs> for Pillar {
                         "lease_owner",
                         "last_error",
                         "request_id",
+                        "trace_id",
                         "created_at",
                         "updated_at",
                     ])
@@ -64,6 +65,7 @@ impl From<Jobs> for Pillar {
                 queue("renew(uuid[], uuid[], integer[], integer, timestamp with time zone)"),
                 queue("release(uuid[], uuid[], integer[], timestamp with time zone)"),
                 queue("disclaim(uuid[], timestamp with time zone)"),
+                queue("backlog(timestamp with time zone)"),
                 queue("depth()"),
                 queue("relay(text[], text[], integer, timestamp with time zone)"),
                 queue("know_chores(text[], timestamp with time zone)"),

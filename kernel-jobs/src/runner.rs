@@ -3,6 +3,7 @@
 mod attempt;
 mod backoff;
 mod chores;
+mod meter;
 mod running;
 mod shared;
 
@@ -26,6 +27,9 @@ pub use self::chores::Tended;
 
 /// How long a runner waits after the database refused it something.
 const SETBACK: Duration = Duration::from_secs(1);
+
+/// How often a runner looks at what waits.
+const SURVEY: Duration = Duration::from_secs(15);
 
 /// How a runner works.
 #[derive(Debug, Clone)]
@@ -100,6 +104,7 @@ impl Runner {
         tokio::select! {
             () = self.relay(&woken) => {}
             () = Chores::start(&self.shared).keep() => {}
+            () = self.measure() => {}
             () = self.work(&woken, shutdown) => {}
         }
     }
@@ -122,6 +127,29 @@ impl Runner {
             };
             sleep(pause).await;
         }
+    }
+
+    /// Keeps the metrics of what waits up to date. Looking costs the more, the more there is, so it takes a twentieth of the
+    /// time at most.
+    async fn measure(&self) {
+        loop {
+            let began = Instant::now();
+            if let Err(error) = self.survey().await {
+                self.shared.refused("measure", &error);
+            }
+            sleep(SURVEY.max(began.elapsed() * 20)).await;
+        }
+    }
+
+    /// Looks once at what waits in the queue, the outbox and the audit log, and sets the metrics accordingly.
+    /// [`Runner::run`] does it every 15 seconds.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn survey(&self) -> Result<(), DbError> {
+        let (queue, core) = self.shared.backlog().await?;
+        self.shared.meter.surveyed(&queue, &core);
+        Ok(())
     }
 
     async fn work(&self, woken: &Notify, shutdown: impl Future<Output = ()> + Send) {
@@ -185,7 +213,7 @@ impl Runner {
             match running.event().await {
                 Event::Beat => running.renew().await,
                 Event::Ended(Outcome::Done) => drained.done += 1,
-                Event::Ended(Outcome::Failed) => drained.failed += 1,
+                Event::Ended(Outcome::Failed | Outcome::Dead) => drained.failed += 1,
                 Event::Ended(Outcome::Lost) => {}
             }
         }

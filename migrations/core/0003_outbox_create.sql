@@ -11,6 +11,8 @@ CREATE TABLE kernel_core.outbox (
     aggregate_id uuid        NOT NULL,
     payload      jsonb       NOT NULL,
     request_id   uuid        NOT NULL,
+    -- The trace of the request, where it is traced.
+    trace_id     uuid,
     created_at   timestamptz NOT NULL,
     published_no bigint,
     CONSTRAINT outbox_pkey PRIMARY KEY (workspace_id, id)

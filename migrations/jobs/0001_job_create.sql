@@ -22,6 +22,8 @@ CREATE TABLE kernel_jobs.job (
     last_error   text        CONSTRAINT job_last_error_length CHECK (length(last_error) <= 200),
     unique_key   text        CONSTRAINT job_unique_key_length CHECK (length(unique_key) BETWEEN 1 AND 200),
     request_id   uuid        NOT NULL,
+    -- The trace of that request, where it is traced.
+    trace_id     uuid,
     created_at   timestamptz NOT NULL,
     updated_at   timestamptz NOT NULL,
     CONSTRAINT job_pkey PRIMARY KEY (workspace_id, id),
@@ -45,7 +47,8 @@ CREATE INDEX job_lease ON kernel_jobs.job (leased_until) WHERE state = 'running'
 CREATE FUNCTION kernel_jobs.claim(
     kinds text[], limits integer[], claim uuid, batch integer, lease_ms integer, clock timestamptz
 ) RETURNS TABLE (
-    workspace_id uuid, id uuid, kind text, payload jsonb, attempt integer, remaining integer, request_id uuid
+    workspace_id uuid, id uuid, kind text, payload jsonb, attempt integer, remaining integer, request_id uuid,
+    trace_id uuid
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 #variable_conflict use_column
 DECLARE
@@ -96,7 +99,7 @@ BEGIN
         )
         SELECT c.workspace_id, c.id, c.kind, c.payload, c.attempt,
                coalesce(c.max_attempts, limits[array_position(kinds, c.kind)]) - (c.attempt - c.forgiven),
-               c.request_id
+               c.request_id, c.trace_id
         FROM claimed AS c
         ORDER BY c.run_at, c.id;
         GET DIAGNOSTICS got = ROW_COUNT;

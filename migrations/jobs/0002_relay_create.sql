@@ -48,16 +48,17 @@ BEGIN
         SET published_no = numbered.no
         FROM numbered
         WHERE o.workspace_id = numbered.workspace_id AND o.id = numbered.id
-        RETURNING o.workspace_id, o.id, o.name, o.payload, o.request_id, o.created_at
+        RETURNING o.workspace_id, o.id, o.name, o.payload, o.request_id, o.trace_id,
+                  o.created_at
     ), reactions AS (
         INSERT INTO kernel_jobs.job
-            (workspace_id, id, kind, payload, state, priority, attempt, forgiven, run_at, request_id, created_at,
-             updated_at)
+            (workspace_id, id, kind, payload, state, priority, attempt, forgiven, run_at, request_id, trace_id,
+             created_at, updated_at)
         SELECT d.workspace_id,
                kernel_jobs.reaction_id(d.id, s.name),
                s.name,
                jsonb_build_object('id', d.id, 'at', d.created_at, 'event', d.payload),
-               'available', 2, 0, 0, moment, d.request_id, moment, moment
+               'available', 2, 0, 0, moment, d.request_id, d.trace_id, moment, moment
         FROM done AS d
         JOIN unnest(events, subscribers) AS s (event, name) ON s.event = d.name
         ON CONFLICT ON CONSTRAINT job_pkey DO NOTHING

@@ -68,7 +68,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut running = product.start(&logins, arguments.port, "info").await?;
-    announce(&running.url, &logins, &demo(&logins).await?, started.elapsed());
+    announce(&running, &logins, &demo(&logins).await?, started.elapsed());
     running.until_stopped().await
 }
 
@@ -130,7 +130,8 @@ fn for_psql(url: &str) -> &str {
     url.split_once("&statement-cache-capacity").map_or(url, |(url, _)| url)
 }
 
-fn announce(url: &str, logins: &Logins, demo: &Uuid, took: Duration) {
+fn announce(running: &product::Running, logins: &Logins, demo: &Uuid, took: Duration) {
+    let product::Running { url, metrics, .. } = running;
     let address = |index: usize| seed::email(seed::PEOPLE[index]);
     println!(
         "
@@ -139,6 +140,7 @@ fn announce(url: &str, logins: &Logins, demo: &Uuid, took: Duration) {
     {url}                     the product
     {url}/api/v1/reference    its API, for people
     {url}/api/v1/openapi.json the same, as OpenAPI
+    {metrics}     its metrics, for Prometheus
 
   Log in as one of these, each with the password `{password}`:
 

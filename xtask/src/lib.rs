@@ -27,5 +27,6 @@ pub mod postgres;
 pub mod prove;
 pub mod search;
 pub mod secrets;
+pub mod telemetry;
 pub mod test;
 pub mod wire;

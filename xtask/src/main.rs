@@ -30,6 +30,8 @@ enum Command {
     Cost(xtask::cost::Arguments),
     /// Look for input that breaks a parser; `fuzz --list` names the targets
     Fuzz(xtask::fuzz::Arguments),
+    /// Write the dashboard and the alert rules of docs/telemetry anew, from their declarations
+    Telemetry,
     /// Verify the audit log of a database
     Audit(xtask::audit::Arguments),
     /// What the proof of the audit log kills; it starts this itself
@@ -53,9 +55,10 @@ async fn main() -> ExitCode {
         Command::Package(arguments) => xtask::package::run(arguments).await,
         Command::Cost(arguments) => xtask::cost::run(arguments).await,
         Command::Fuzz(arguments) => xtask::fuzz::run(arguments).await,
+        Command::Telemetry => xtask::telemetry::write(),
         Command::Audit(arguments) => xtask::audit::command(arguments).await,
-        Command::AuditHost => xtask::audit::host::run().await,
-        Command::AtomicityHost => xtask::atomicity::host::run().await,
+        Command::AuditHost => Box::pin(xtask::audit::host::run()).await,
+        Command::AtomicityHost => Box::pin(xtask::atomicity::host::run()).await,
         Command::Postgres(arguments) => xtask::postgres::run(arguments).await,
     };
     result.unwrap_or_else(|error| {

@@ -10,6 +10,7 @@ use kernel_core::testkit::postgres::{Postgres, Search};
 use crate::outcome::Outcome;
 use crate::{
     atomicity, audit, browser, cargo, client, contract, isolation, leaks, limits, parity, postgres, search, secrets,
+    telemetry,
 };
 
 /// One property that can be shown on demand.
@@ -136,6 +137,12 @@ pub const PROOFS: &[Proof] = &[
         about: "no secret is in the working tree or in any commit",
         faults: leaks::FAULTS,
         run: |options| Box::pin(leaks::run(options)),
+    },
+    Proof {
+        name: "telemetry",
+        about: "lines name their request, traces reach the jobs, strangers make no series, deaf listeners do no harm",
+        faults: telemetry::FAULTS,
+        run: |options| Box::pin(telemetry::run(options)),
     },
     Proof {
         name: "browser",

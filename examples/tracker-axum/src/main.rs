@@ -9,18 +9,24 @@ use tracker::program::{Arguments, Options, Program, stopped, work};
 #[expect(clippy::disallowed_methods, reason = "the program is what reads the environment, and hands it on")]
 async fn main() -> anyhow::Result<ExitCode> {
     let Arguments { migrate, examine, stop_with_stdin } = Arguments::parse();
-    let options = Options::read(|name| std::env::var(name).ok()).await?;
-    options.start_log()?;
+    let mut options = Options::read(|name| std::env::var(name).ok()).await?;
+    let telemetry = options.start_log()?;
     if examine {
         return Ok(options.examine().await?);
     }
     let stop = stopped(stop_with_stdin)?;
-    let Program { app, listener, worker } = Program::start(options, migrate).await?;
+    let Program { app, listener, metrics, worker } = Program::start(options, migrate).await?;
     let routes = kernel_axum::mount(axum::Router::new(), app.clone());
     let serve = async { Ok(kernel_axum::serve(&app, listener, routes, stop.clone()).await?) };
     let work = async {
         work(worker, stop.clone()).await;
         Ok(())
     };
-    tokio::try_join!(serve, work).map(|_| ExitCode::SUCCESS)
+    let scrape = async {
+        match metrics {
+            Some(metrics) => Ok(kernel_axum::serve_metrics(&app, metrics, stop.clone()).await?),
+            None => Ok(()),
+        }
+    };
+    telemetry.around(Box::pin(async { tokio::try_join!(serve, work, scrape) })).await.map(|_| ExitCode::SUCCESS)
 }

@@ -1,8 +1,8 @@
 //! What the programs `tracker-axum` and `tracker-actix` have in common: everything but the framework.
 
 mod options;
+mod telemetry;
 
-use std::fmt::Display;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -14,17 +14,12 @@ use kernel_jobs::{Runner, RunnerConfig};
 use sqlx::{Connection, PgConnection};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::tracker::app;
-use options::{listed, unreadable};
+use options::listed;
 
 pub use options::{ConfigError, Options};
-
-/// Which lines are kept for looking at one request: every statement to the database is one.
-const KEPT: &str = "info,sqlx::query=debug";
+pub use telemetry::{Listeners, Telemetry};
 
 /// The command line of both programs.
 #[derive(Debug, clap::Parser)]
@@ -73,6 +68,8 @@ pub struct Program {
     pub app: App,
     /// Where it is to be served.
     pub listener: TcpListener,
+    /// Where Prometheus asks for its metrics, if it does.
+    pub metrics: Option<TcpListener>,
     /// Runs its jobs; none without the worker login.
     pub worker: Option<Runner>,
 }
@@ -83,7 +80,7 @@ impl Program {
     /// # Errors
     /// [`StartError`].
     pub async fn start(options: Options, migrate: bool) -> Result<Self, StartError> {
-        let Options { listen, db, migrate: owner, config, settings, .. } = options;
+        let Options { listen, metrics, db, migrate: owner, config, settings, .. } = options;
         let (runs_jobs, db) = (db.worker.is_some(), Db::new(&db)?);
         let builder = app(db, config, &settings);
         if migrate {
@@ -95,10 +92,13 @@ impl Program {
         }
         let app = builder.build().await?;
         let worker = runs_jobs.then(|| Runner::new(&app, RunnerConfig::default())).transpose()?;
-        let listener =
-            TcpListener::bind(listen).map_err(|source| StartError::Listen { address: listen, source })?;
+        let bind = |address: SocketAddr| {
+            TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+        };
+        let listener = bind(listen)?;
+        let metrics = metrics.map(bind).transpose()?;
         tracing::info!(address = %listen, worker = worker.is_some(), "ready");
-        Ok(Self { app, listener, worker })
+        Ok(Self { app, listener, metrics, worker })
     }
 }
 
@@ -115,21 +115,6 @@ impl Options {
         // Whoever closed the pipe has seen enough.
         let _ = report.diagnoses.iter().try_for_each(|diagnosis| writeln!(out, "{diagnosis}"));
         Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-
-    /// Writes the log to standard error from now on.
-    ///
-    /// # Errors
-    /// [`StartError::Configuration`] for a filter that is none.
-    pub fn start_log(&self) -> Result<(), StartError> {
-        let wrong = |error: &dyn Display| StartError::Configuration(vec![unreadable("LOG", error)]);
-        let filter = EnvFilter::try_new(&self.log).map_err(|error| wrong(&error))?;
-        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        let log = if self.log_json { log.json().boxed() } else { log.with_target(false).boxed() };
-        // Whoever looks at one request wants more of it than all requests together should say.
-        let kept = self.settings.log.as_ref().map(|kept| kept.layer().with_filter(EnvFilter::new(KEPT)));
-        let started = tracing_subscriber::registry().with(log.with_filter(filter)).with(kept).try_init();
-        started.map_err(|error| wrong(&error))
     }
 }
 

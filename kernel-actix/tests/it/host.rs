@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
-use kernel_actix::{Caller, InWorkspace, Refusal, configure, serve};
+use kernel_actix::{Caller, InWorkspace, Refusal, configure, serve, serve_metrics};
 use kernel_core::{App, Error};
 use tokio::sync::oneshot::Receiver;
 
@@ -37,6 +37,11 @@ pub(crate) async fn run(
         }
     };
     serve(&app, listener, routes, async { drop(shutdown.await) }).await
+}
+
+/// Serves the metrics until `shutdown`.
+pub(crate) async fn scraped(app: App, listener: TcpListener, shutdown: Receiver<()>) -> io::Result<()> {
+    serve_metrics(&app, listener, async { drop(shutdown.await) }).await
 }
 
 async fn caller(Caller(ctx): Caller) -> String {

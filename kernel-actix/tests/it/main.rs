@@ -10,6 +10,8 @@ mod host;
 mod reply;
 #[path = "../../../kernel-axum/tests/it/request.rs"]
 mod request;
+#[path = "../../../kernel-axum/tests/it/scrape.rs"]
+mod scrape;
 #[path = "../../../kernel-axum/tests/it/server.rs"]
 mod server;
 #[path = "../../../kernel-axum/tests/it/shutdown.rs"]

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::header::SET_COOKIE;
 use axum::response::AppendHeaders;
 use axum::routing::get;
-use kernel_axum::{Caller, InWorkspace, Refusal, mount, serve};
+use kernel_axum::{Caller, InWorkspace, Refusal, mount, serve, serve_metrics};
 use kernel_core::{App, Error};
 use tokio::sync::oneshot::Receiver;
 
@@ -30,6 +30,11 @@ pub(crate) async fn run(
     let routes = mount(own, app.clone());
     let routes = if prefix.is_empty() { routes } else { Router::new().nest(prefix, routes) };
     serve(&app, listener, routes, async { drop(shutdown.await) }).await
+}
+
+/// Serves the metrics until `shutdown`.
+pub(crate) async fn scraped(app: App, listener: TcpListener, shutdown: Receiver<()>) -> io::Result<()> {
+    serve_metrics(&app, listener, async { drop(shutdown.await) }).await
 }
 
 async fn caller(Caller(ctx): Caller) -> String {

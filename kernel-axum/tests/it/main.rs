@@ -6,5 +6,6 @@ mod extract;
 mod host;
 mod reply;
 mod request;
+mod scrape;
 mod server;
 mod shutdown;

@@ -127,6 +127,11 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     let schemas = of_all(|p| p.migrations.iter().map(|m| m.schema().to_owned()).collect());
     twice("schema", schemas, problems);
 
+    problems.extend(config.telemetry.metrics.problems().into_iter().map(Problem::Setting));
+    if !(0.0..=1.0).contains(&config.telemetry.traced) {
+        let reason = "telemetry: the part of requests that is traced lies between 0 and 1";
+        problems.push(Problem::Setting(reason.to_owned()));
+    }
     let unclassed = pillars.iter().flat_map(|p| &p.tables).filter(|table| table.columns().len() < 2);
     problems.extend(unclassed.map(|t| Problem::TableWithoutClass(format!("{}.{}", t.schema(), t.name()))));
     let unchanging = pillars.iter().flat_map(|p| &p.tables).filter(|table| !table.can_change());
@@ -209,7 +214,7 @@ fn seams(pillars: &[Pillar], problems: &mut Vec<Problem>) {
 /// What the database shows: whether each login is safe, and whether each table is as declared.
 pub(super) async fn database(db: &Db, plan: &MigrationPlan, problems: &mut Vec<Problem>) {
     for (login, pool) in db.pools() {
-        let checked = db.outside(pool, async |conn: &mut PgConnection| {
+        let checked = db.outside((login, pool), async |conn: &mut PgConnection| {
             unsafe_login(conn, db.roles(), login).await?;
             if !db.has_limits(conn).await? {
                 return Err(DbError::LimitsLost(login.name()));
@@ -224,8 +229,9 @@ pub(super) async fn database(db: &Db, plan: &MigrationPlan, problems: &mut Vec<P
         if login != Login::App {
             continue;
         }
-        let audited =
-            db.outside(pool, async |conn: &mut PgConnection| plan.verify(conn).await.map_err(DbError::from));
+        let audited = db.outside((login, pool), async |conn: &mut PgConnection| {
+            plan.verify(conn).await.map_err(DbError::from)
+        });
         match audited.await {
             Ok(findings) => problems.extend(findings.into_iter().map(Problem::Catalog)),
             Err(error) => problems.push(Problem::Database(error)),

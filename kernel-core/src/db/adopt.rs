@@ -6,6 +6,7 @@ use super::begin::Open;
 use super::{Db, DbError, TenantTx, Tx, unsafe_host};
 use crate::ctx::Ctx;
 use crate::store;
+use crate::telemetry::vital::Course;
 use crate::workspace::Workspace;
 
 impl Db {
@@ -35,6 +36,7 @@ impl Db {
             hooks: self.hooks.clone(),
             marks: Vec::new(),
             abandoned: false,
+            course: Course::elsewhere(),
         };
         Ok(TenantTx::new(open, ctx.clone(), workspace.id()))
     }

@@ -13,11 +13,12 @@ use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{DbError, Settle, settle};
+use super::{DbError, Login, Settle, settle};
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
 use crate::store;
+use crate::telemetry::vital::{Course, End, Watch};
 
 /// How long a transaction may keep the server waiting or busy.
 #[derive(Debug, Clone, Copy)]
@@ -80,13 +81,15 @@ impl Opening {
     /// Begins a transaction of the workspace on a connection of `pool`.
     pub(super) async fn open(
         self,
-        pool: &PgPool,
+        pool: (Login, &PgPool),
         ctx: &Ctx,
         workspace: WorkspaceId,
         hooks: Arc<Hooks>,
     ) -> Result<Open, DbError> {
-        let tx = begin(pool.clone(), self.statement(ctx, workspace)).await?;
-        Ok(Open::new(tx, ctx.read_only(), self.pooled, hooks))
+        let (login, pool) = pool;
+        let watch = Watch { meter: hooks.meter.clone(), login };
+        let tx = begin(pool.clone(), self.statement(ctx, workspace), &watch, workspace).await?;
+        Ok(Open::new(tx, ctx.read_only(), self.pooled, hooks, watch.begun(workspace)))
     }
 
     /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
@@ -111,14 +114,16 @@ impl Opening {
     pub(super) async fn outside<T, E: From<DbError>>(
         self,
         pool: &PgPool,
+        watch: &Watch,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         if !self.pooled {
-            let mut conn = acquire(pool.clone()).await?;
+            let mut conn = acquire(pool.clone(), watch).await?;
             return work(&mut conn).await;
         }
-        let tx = begin(pool.clone(), format!("BEGIN; {FORGET}{}", self.limits())).await?;
-        let mut open = Open::new(tx, false, self.pooled, Arc::default());
+        let (statement, nowhere) = (format!("BEGIN; {FORGET}{}", self.limits()), WorkspaceId::SYSTEM);
+        let tx = begin(pool.clone(), statement, watch, nowhere).await?;
+        let mut open = Open::new(tx, false, self.pooled, Arc::default(), watch.begun(nowhere));
         let outcome = work(open.conn()).await;
         settle(open, outcome).await
     }
@@ -145,6 +150,7 @@ pub(crate) struct Open {
     pub(super) marks: Vec<usize>,
     /// True while a nested piece runs: if its future is dropped there, this stays true and bars the commit.
     pub(super) abandoned: bool,
+    pub(super) course: Course,
 }
 
 pub(super) type AfterCommit = Box<dyn FnOnce() + Send>;
@@ -156,8 +162,15 @@ impl fmt::Debug for Open {
 }
 
 impl Open {
-    fn new(tx: Transaction<'static, Postgres>, read_only: bool, pooled: bool, hooks: Arc<Hooks>) -> Self {
-        Self { tx, read_only, pooled, after_commit: Vec::new(), hooks, marks: Vec::new(), abandoned: false }
+    fn new(
+        tx: Transaction<'static, Postgres>,
+        read_only: bool,
+        pooled: bool,
+        hooks: Arc<Hooks>,
+        course: Course,
+    ) -> Self {
+        let (after_commit, marks) = (Vec::new(), Vec::new());
+        Self { tx, read_only, pooled, after_commit, hooks, marks, abandoned: false, course }
     }
 
     pub(super) fn conn(&mut self) -> &mut PgConnection {
@@ -192,7 +205,8 @@ impl Settle for Open {
             return Err(DbError::Abandoned);
         }
         to_completion(async move {
-            let Self { mut tx, read_only, pooled, after_commit, .. } = self;
+            let Self { mut tx, read_only, pooled, after_commit, mut course, .. } = self;
+            course.ends(End::Failed);
             if read_only {
                 // There is nothing to keep, and what a handler has set for the session or declared goes with it.
                 tx.rollback().await?;
@@ -200,6 +214,8 @@ impl Settle for Open {
                 tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?;
                 tx.commit().await?;
             }
+            course.ends(End::Committed);
+            drop(course);
             for work in after_commit {
                 // It is too late to answer with an error: what was to be done is done.
                 if catch_unwind(AssertUnwindSafe(work)).is_err() {
@@ -214,7 +230,9 @@ impl Settle for Open {
     async fn rollback(self) {
         to_completion(async move {
             // A connection that cannot even roll back is closed by the pool; the server has rolled back then.
-            if let Err(error) = self.tx.rollback().await {
+            let Self { tx, mut course, .. } = self;
+            course.ends(End::RolledBack);
+            if let Err(error) = tx.rollback().await {
                 tracing::debug!(error = %error, "rollback failed");
             }
         })
@@ -224,7 +242,13 @@ impl Settle for Open {
 
 /// Begins on a connection of `pool`. Connections are not pinged when they are taken out, so one that died idle
 /// shows here; nothing has been done on it yet, so the next one is tried.
-async fn begin(pool: PgPool, statement: String) -> Result<Transaction<'static, Postgres>, DbError> {
+async fn begin(
+    pool: PgPool,
+    statement: String,
+    watch: &Watch,
+    workspace: WorkspaceId,
+) -> Result<Transaction<'static, Postgres>, DbError> {
+    let _wait = watch.wait();
     let begun = to_completion(async move {
         let mut attempts = pool.options().get_max_connections();
         loop {
@@ -234,16 +258,21 @@ async fn begin(pool: PgPool, statement: String) -> Result<Transaction<'static, P
             }
         }
     });
-    Ok(begun.await?)
+    begun.await.map_err(|error| {
+        watch.refused(workspace);
+        error.into()
+    })
 }
 
 /// Asks the server for a sign of life.
 pub(super) async fn reach(pool: PgPool) -> Result<(), DbError> {
-    let tx = begin(pool, "BEGIN READ ONLY".to_owned()).await?;
+    let unseen = Watch { meter: None, login: Login::App };
+    let tx = begin(pool, "BEGIN READ ONLY".to_owned(), &unseen, WorkspaceId::SYSTEM).await?;
     Ok(to_completion(tx.rollback()).await?)
 }
 
-async fn acquire(pool: PgPool) -> Result<PoolConnection<Postgres>, DbError> {
+async fn acquire(pool: PgPool, watch: &Watch) -> Result<PoolConnection<Postgres>, DbError> {
+    let _wait = watch.wait();
     Ok(to_completion(async move { pool.acquire().await }).await?)
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use sqlx::PgConnection;
+use tracing::Instrument;
 
 use super::begin::Open;
-use super::{Db, DbError, Settle, TenantTx, Tx, sealed::Sealed, settle};
+use super::{Db, DbError, Login, Settle, TenantTx, Tx, sealed::Sealed, settle};
 use crate::audit::{AuditEntry, audit};
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
@@ -57,6 +58,7 @@ impl Db {
             return Err(DbError::NotStaff.into());
         }
         let pool = self.shared.placements[0].operator.as_ref().ok_or(DbError::NoLogin("operator"))?;
+        let pool = (Login::Operator, pool);
         let open = self.open(pool, ctx, WorkspaceId::SYSTEM).await?;
         let mut record = OperatorTx { open: Some(open), ctx: ctx.clone() };
         let entry = AuditEntry::new("operator.open").detail("reason", reason.0.as_str());
@@ -65,8 +67,9 @@ impl Db {
 
         let open = self.open(pool, ctx, WorkspaceId::SYSTEM).await?;
         let mut tx = OperatorTx { open: Some(open), ctx: ctx.clone() };
-        let outcome = work(&mut tx).await;
-        settle(tx, outcome).await
+        let span = ctx.host_span(WorkspaceId::SYSTEM);
+        let outcome = work(&mut tx).instrument(span.clone()).await;
+        settle(tx, outcome).instrument(span).await
     }
 }
 

@@ -6,10 +6,12 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
 
 use super::begin;
-use super::{Db, DbError, GlobalTx, TenantTx, settle};
+use super::{Db, DbError, GlobalTx, Login, TenantTx, settle};
 use crate::ctx::Ctx;
+use crate::error::Error;
 use crate::id::WorkspaceId;
 use crate::secret::Keyring;
+use crate::telemetry::report::Noticed;
 
 /// What a job runner works with. [`App::worker`](crate::App::worker) alone gives it, and handlers are written before there
 /// is an app; what they get is a [`Run`](crate::job::Run), which does not lead back here.
@@ -35,7 +37,7 @@ impl WorkerDb {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.db.outside(&self.pool, work).await
+        self.db.outside((Login::Worker, &self.pool), work).await
     }
 
     /// Runs a job's work in its workspace. A statement may run as long as the job may, `limit`.
@@ -77,9 +79,16 @@ impl WorkerDb {
         self.db.hooks.keyring.as_ref()
     }
 
+    /// Tells the reporter of errors about a chore that failed.
+    pub(crate) fn report_chore(&self, ctx: &Ctx, name: &str, error: &Error) {
+        if let Some(reports) = self.db.hooks.reports.as_ref().filter(|reports| reports.wanted()) {
+            reports.report(ctx, None, Noticed::of_chore(name, error));
+        }
+    }
+
     async fn open(&self, ctx: &Ctx, workspace: WorkspaceId, limit: Duration) -> Result<begin::Open, DbError> {
         self.db.know_keys().await;
         let opening = self.db.shared.opening.lasting(limit);
-        opening.open(&self.pool, ctx, workspace, self.db.hooks.clone()).await
+        opening.open((Login::Worker, &self.pool), ctx, workspace, self.db.hooks.clone()).await
     }
 }

@@ -98,7 +98,7 @@ impl<'a> Facts<'a> {
         let (server, findings) = match app {
             Some(pool) => (
                 look(db, pool, config, plan).await.map_err(|error| causes(&error)),
-                db.outside(pool, async |conn: &mut PgConnection| {
+                db.outside((Login::App, pool), async |conn: &mut PgConnection| {
                     plan.verify(conn).await.map_err(DbError::from)
                 })
                 .await
@@ -133,7 +133,7 @@ async fn seen(db: &Db, pool: &PgPool, login: Login, plan: &MigrationPlan) -> Res
     let queue = plan.functions.iter().filter(|function| function.is_queue());
     let queue: Vec<_> = queue.map(|function| format!("{}.{}", function.schema, function.signature)).collect();
     let (powers, has_limits, runs_queue) = db
-        .outside(pool, async |conn: &mut PgConnection| {
+        .outside((login, pool), async |conn: &mut PgConnection| {
             let powers = powers(conn, db.roles(), login).await?;
             let has_limits = db.has_limits(conn).await?;
             Ok::<_, DbError>((powers, has_limits, may_execute_any(conn, &queue).await?))
@@ -160,7 +160,7 @@ async fn pooled(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
 
 async fn look(db: &Db, pool: &PgPool, config: &Config, plan: &MigrationPlan) -> Result<Seer, DbError> {
     let schemas: Vec<_> = plan.lines.iter().map(crate::Migrations::schema).collect();
-    db.outside(pool, async |conn: &mut PgConnection| {
+    db.outside((Login::App, pool), async |conn: &mut PgConnection| {
         let settings = server::settings(conn, SETTINGS).await?;
         let audit = server::audit_partitions(conn).await?;
         let server = server::server(conn, &schemas).await?;

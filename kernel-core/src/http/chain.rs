@@ -14,7 +14,6 @@ mod service;
 mod tenant;
 mod transaction;
 
-use std::any::Any;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use tracing::{Instrument, Span};
 
 use crate::app::{App, Shared};
 use crate::ctx::Ctx;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Panicked};
 use crate::http::adapter::opens_socket;
 use crate::http::input::Incoming;
 use crate::http::matcher::{Matched, Target};
@@ -153,13 +152,15 @@ impl App {
 
     fn arrive(&self, head: &Parts, peer: IpAddr) -> Arrival {
         let config = &self.shared.config;
-        Arrival::new(head, peer, &config.http, &config.clock, &config.entropy)
+        let traced = config.telemetry.traced;
+        Arrival::new(head, peer, &config.http, traced, &config.clock, &config.entropy)
     }
 
     /// Recovery, request id, log: the outermost layers.
     async fn serve(&self, to: &Matched, head: Parts, body: Result<Bytes, Error>, peer: IpAddr) -> Reply {
         let head = Arc::new(head);
         let arrival = self.arrive(&head, peer);
+        let flight = self.shared.vitals.http.enter(to.route().map(Route::operation), arrival.started);
         let span = arrival.span(&head);
         let gate = Gate { app: &self.shared, head: &head, arrival: &arrival };
         let mut notes = Notes::default();
@@ -167,7 +168,9 @@ impl App {
         let passing = gate.pass(to, &head, body, &mut notes).boxed();
         let outcome = AssertUnwindSafe(passing).catch_unwind().instrument(span.clone()).await;
         let outcome = outcome.unwrap_or_else(|panic| Err(Error::internal(Panicked::from(panic))));
-        span.in_scope(|| gate.depart(to, &notes, outcome))
+        let reply = span.in_scope(|| gate.depart(to, &notes, outcome));
+        flight.land(reply.status());
+        reply
     }
 }
 
@@ -177,21 +180,6 @@ fn redact(headers: &mut HeaderMap) {
         if let header::Entry::Occupied(mut found) = headers.entry(name) {
             found.iter_mut().for_each(|value| value.set_sensitive(true));
         }
-    }
-}
-
-/// A handler panicked. The message is for the log.
-#[derive(Debug, thiserror::Error)]
-#[error("panicked: {0}")]
-struct Panicked(String);
-
-impl From<Box<dyn Any + Send>> for Panicked {
-    fn from(panic: Box<dyn Any + Send>) -> Self {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        Self(
-            text.or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned()),
-        )
     }
 }
 
@@ -255,10 +243,7 @@ impl Gate<'_> {
     ) -> Result<(Ctx, Proof), Error> {
         let shown = self.shown();
         self.limit_address(class, shown, notes).await?;
-        let config = &self.app.config;
-        let client = self.arrival.client(&self.head.headers);
-        let nobody = crate::actor::Actor::Anonymous;
-        let ctx = Ctx::new(self.arrival.id, nobody, client, config.clock.clone(), config.entropy.clone());
+        let ctx = self.nobody();
         notes.ctx = Some(ctx.clone());
         let identified = self.identify(ctx, shown).await;
         let proved = identified.as_ref().is_ok_and(|(ctx, _)| ctx.actor().id().is_some());
@@ -294,6 +279,15 @@ impl Gate<'_> {
         }
         self.limit_actor(class, &ctx, notes).await?;
         Ok((ctx, proof))
+    }
+
+    /// The context of a request of which nobody knows yet whose it is.
+    fn nobody(&self) -> Ctx {
+        let config = &self.app.config;
+        let client = self.arrival.client(&self.head.headers);
+        let nobody = crate::actor::Actor::Anonymous;
+        let ctx = Ctx::new(self.arrival.id, nobody, client, config.clock.clone(), config.entropy.clone());
+        ctx.with_trace(self.arrival.trace)
     }
 
     fn shown(&self) -> Shown<'_> {

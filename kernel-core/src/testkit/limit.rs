@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::http::{Counting, HttpConfig, Limits, Quota, Quotas};
+use crate::telemetry::Metrics;
 
 /// A quota per address, counted as an app would count it.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ impl RateLimit {
     pub fn new(db: &Db, counting: Counting, quota: Quota) -> Self {
         let mut config = HttpConfig { quotas: Quotas::all(quota), ..HttpConfig::default() };
         config.quotas.counting = counting;
-        Self(Limits::new(&config, &Clock::system(), db))
+        Self(Limits::new(&config, &Clock::system(), db, &Metrics::new()))
     }
 
     /// Spends one request of the address, if there is one.

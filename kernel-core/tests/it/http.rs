@@ -10,4 +10,5 @@ mod order;
 mod reply;
 mod shop;
 mod site;
+mod telemetry;
 mod workspace;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use kernel_core::job::{Claim, Fence};
+use kernel_core::job::{Claim, Fate, Fence};
+use kernel_core::telemetry::Trace;
 use kernel_core::{DbError, Error, ErrorKind, JobDef, causes};
 use sqlx::PgConnection;
 use tokio::time::timeout;
@@ -25,8 +26,10 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 pub(super) enum Outcome {
     /// The job is done.
     Done,
-    /// It failed; the queue knows whether it is tried again.
+    /// It failed, and is tried again.
     Failed,
+    /// It failed for good.
+    Dead,
     /// Another worker has the job, or the queue could not be told: the lease decides.
     Lost,
 }
@@ -59,6 +62,7 @@ impl Failure {
 
 /// Makes an attempt at a claimed job.
 pub(super) async fn attempt(shared: Arc<Shared>, claimed: Claimed) -> Outcome {
+    let trace = claimed.trace_id.map(|trace| Trace::of_job(trace, claimed.id, number(claimed.attempt)));
     let span = tracing::info_span!(
         "job",
         job_id = %claimed.id,
@@ -66,9 +70,15 @@ pub(super) async fn attempt(shared: Arc<Shared>, claimed: Claimed) -> Outcome {
         attempt = claimed.attempt,
         workspace_id = %claimed.workspace_id,
         request_id = %claimed.request_id,
+        trace_id = trace.as_ref().map(Trace::trace_hex),
+        span_id = trace.as_ref().map(Trace::span_hex),
+        parent_id = trace.map(|_| Trace::request_span_hex(claimed.request_id)),
         worker = shared.config.name,
     );
-    make(&shared, claimed).instrument(span).await
+    let course = shared.meter.begun(&claimed.kind);
+    let outcome = make(&shared, claimed).instrument(span).await;
+    course.ended(outcome);
+    outcome
 }
 
 async fn make(shared: &Shared, claimed: Claimed) -> Outcome {
@@ -80,10 +90,18 @@ async fn make(shared: &Shared, claimed: Claimed) -> Outcome {
     let lease = Lease { workspace_id: claimed.workspace_id, id: claimed.id, attempt: claimed.attempt };
     let retry = Retry { attempt: number(claimed.attempt), left: claimed.remaining > 0 };
     let fence = Arc::new(LeaseFence { lease, passed: AtomicBool::new(false) });
+    let fate = Fate {
+        job: claimed.id,
+        kind: def.kind(),
+        attempt: retry.attempt,
+        workspace_id: claimed.workspace_id,
+        request_id: claimed.request_id,
+        trace_id: claimed.trace_id,
+    };
     let told = match run(shared, def, claimed, fence.clone()).await {
         Ok(()) if fence.passed.load(Ordering::Acquire) => return Outcome::Done,
         Ok(()) => shared.finish(lease).await.map(|held| if held { Outcome::Done } else { Outcome::Lost }),
-        Err(failure) => fail(shared, lease, retry, &failure).await,
+        Err(failure) => fail(shared, lease, retry, &failure, &fate).await,
     };
     match told {
         Ok(Outcome::Lost) => {
@@ -104,6 +122,7 @@ async fn run(shared: &Shared, def: &JobDef, claimed: Claimed, fence: Arc<LeaseFe
         workspace_id: claimed.workspace_id,
         attempt: number(claimed.attempt),
         request_id: claimed.request_id,
+        trace_id: claimed.trace_id,
         payload: claimed.payload,
         fence,
     };
@@ -123,7 +142,13 @@ struct Retry {
     left: bool,
 }
 
-async fn fail(shared: &Shared, lease: Lease, retry: Retry, failure: &Failure) -> Result<Outcome, DbError> {
+async fn fail(
+    shared: &Shared,
+    lease: Lease,
+    retry: Retry,
+    failure: &Failure,
+    fate: &Fate,
+) -> Result<Outcome, DbError> {
     let wait = retry.left.then(|| wait(shared, retry.attempt, failure));
     let told = shared.fail(lease, failure.code(), wait).await?;
     match (told, wait) {
@@ -134,7 +159,11 @@ async fn fail(shared: &Shared, lease: Lease, retry: Retry, failure: &Failure) ->
             retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             "job failed"
         ),
-        (true, None) => tracing::error!(code = failure.code(), error = failure.text(), "job failed for good"),
+        (true, None) => {
+            tracing::error!(code = failure.code(), error = failure.text(), "job failed for good");
+            shared.app.report_dead_job(fate, failure.code(), failure.text());
+            return Ok(Outcome::Dead);
+        }
     }
     Ok(Outcome::Failed)
 }

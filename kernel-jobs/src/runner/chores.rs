@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use kernel_core::chore::{Chore, Pace, Round, Turn};
-use kernel_core::{DbError, Error, causes};
+use kernel_core::{DbError, Error};
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::Instrument;
 
 use super::SETBACK;
 use super::shared::Shared;
@@ -51,9 +50,8 @@ async fn keep(shared: Arc<Shared>, chore: Chore) {
         shared.refused("chores", &error);
         sleep(SETBACK).await;
     }
-    let span = tracing::info_span!("chore", chore = chore.name(), worker = shared.config.name);
     loop {
-        let pause = match round(&shared, &chore).instrument(span.clone()).await {
+        let pause = match round(&shared, &chore).await {
             Some(Round::Done(Pace::Again)) => Duration::ZERO,
             Some(Round::Done(Pace::Rest | Pace::Idle)) => chore.every(),
             Some(Round::NotYet(wait)) => wait,
@@ -89,10 +87,15 @@ pub(super) async fn tend(shared: &Shared) -> Result<Tended, DbError> {
 async fn round(shared: &Shared, chore: &Chore) -> Option<Round> {
     let turn = RowTurn { name: chore.name(), now: shared.now(), pause: chore.every().min(LOOK) };
     let error = match chore.run(&shared.db, &shared.ctx, &turn).await {
-        Ok(round) => return Some(round),
+        Ok(round) => {
+            if matches!(round, Round::Done(_)) {
+                shared.meter.chore(chore, true);
+            }
+            return Some(round);
+        }
         Err(error) => error,
     };
-    tracing::error!(chore = chore.name(), code = error.code(), error = causes(&error), "a chore failed");
+    shared.meter.chore(chore, false);
     if let Err(error) = shared.chore_failed(chore, error.code(), retry(chore)).await {
         shared.refused("chore", &error);
     }

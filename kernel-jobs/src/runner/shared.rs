@@ -11,9 +11,11 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::RunnerConfig;
+use super::meter::Meter;
 use crate::depth::Depth;
+use crate::store::backlog::{self, Backlog};
 use crate::store::chore;
-use crate::store::lease::{self, Claimed, Lease, Wanted};
+use crate::store::lease::{self, Claimed, Lease, Waiting, Wanted};
 use crate::store::relay;
 
 /// How long a call of the queue may take. A lease is worth nothing if its renewal hangs.
@@ -25,6 +27,7 @@ pub(super) struct Shared {
     pub(super) db: WorkerDb,
     pub(super) ctx: Ctx,
     pub(super) config: RunnerConfig,
+    pub(super) meter: Meter,
     kinds: Vec<&'static str>,
     limits: Vec<i32>,
     events: Vec<&'static str>,
@@ -55,10 +58,13 @@ impl Shared {
     pub(super) fn new(app: &App, config: RunnerConfig) -> Result<Self, DbError> {
         let db = app.worker()?;
         let ctx = app.system("jobs");
-        let (kinds, limits) = app.jobs().map(|job| (job.kind(), count(job.max_attempts()))).unzip();
+        let (kinds, limits): (Vec<_>, Vec<_>) =
+            app.jobs().map(|job| (job.kind(), count(job.max_attempts()))).unzip();
         let (events, subscribers) = app.subscribers().iter().map(|s| (s.event(), s.job().kind())).unzip();
+        let slots = config.concurrency.max(1);
+        let meter = Meter::new(app, &kinds, slots);
         let (app, unanswered) = (app.clone(), Mutex::default());
-        Ok(Self { app, db, ctx, config, kinds, limits, events, subscribers, unanswered })
+        Ok(Self { app, db, ctx, config, meter, kinds, limits, events, subscribers, unanswered })
     }
 
     pub(super) fn concurrency(&self) -> usize {
@@ -131,7 +137,9 @@ impl Shared {
         let published = self.queue(async |conn: &mut PgConnection| {
             relay::publish(conn, &self.events, &self.subscribers, count(self.relay_batch()), self.now()).await
         });
-        Ok(published.await?.map(|events| u32::try_from(events).unwrap_or(0)))
+        let published = published.await?.map(|events| u32::try_from(events).unwrap_or(0));
+        self.meter.published.add(published.unwrap_or(0).into());
+        Ok(published)
     }
 
     pub(super) async fn renew(&self, leases: &[Lease]) -> Result<Vec<usize>, DbError> {
@@ -162,6 +170,14 @@ impl Shared {
 
     pub(super) async fn depth(&self) -> Result<Vec<Depth>, DbError> {
         self.queue(async |conn: &mut PgConnection| lease::depth(conn).await).await
+    }
+
+    /// What waits in the queue, and what waits in the core's tables.
+    pub(super) async fn backlog(&self) -> Result<(Vec<Waiting>, Backlog), DbError> {
+        self.queue(async |conn: &mut PgConnection| {
+            Ok((lease::backlog(conn, self.now()).await?, backlog::core(conn, self.now()).await?))
+        })
+        .await
     }
 
     /// Makes the app's chores known to the database.

@@ -1,5 +1,6 @@
-//! What waits, over all workspaces: for staff.
+//! What waits, over all workspaces: for staff, and for the metrics of a worker.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 /// How many jobs of each kind are dead.
@@ -29,4 +30,23 @@ pub(crate) async fn unrelayed(conn: &mut PgConnection) -> Result<i64, sqlx::Erro
     )
     .fetch_one(conn)
     .await
+}
+
+/// What waits in the core's tables, ten thousand of each at most, and for how long.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Backlog {
+    pub(crate) events: i64,
+    pub(crate) event_seconds: f64,
+    pub(crate) audit_rows: i64,
+    pub(crate) audit_seconds: f64,
+}
+
+pub(crate) async fn core(
+    conn: &mut PgConnection,
+    now: Option<DateTime<Utc>>,
+) -> Result<Backlog, sqlx::Error> {
+    sqlx::query_as("SELECT events, event_seconds, audit_rows, audit_seconds FROM kernel_core.backlog($1)")
+        .bind(now)
+        .fetch_one(conn)
+        .await
 }

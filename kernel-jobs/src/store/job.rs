@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use kernel_core::{JobId, RequestId, WorkspaceId};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::lease::Lease;
 
@@ -17,6 +18,7 @@ pub(crate) struct NewJob {
     pub(crate) run_at: Option<DateTime<Utc>>,
     pub(crate) unique_key: Option<String>,
     pub(crate) request_id: RequestId,
+    pub(crate) trace_id: Option<Uuid>,
     pub(crate) created_at: DateTime<Utc>,
 }
 
@@ -39,9 +41,9 @@ async fn try_insert(conn: &mut PgConnection, job: &NewJob) -> Result<bool, sqlx:
         r"
         INSERT INTO kernel_jobs.job
             (workspace_id, id, kind, payload, state, priority, attempt, forgiven, max_attempts, run_at, unique_key,
-             request_id, created_at, updated_at)
+             request_id, trace_id, created_at, updated_at)
         VALUES ($1, $2, $3, $4::jsonb, 'available', $5, 0, 0, $6, coalesce($7, clock_timestamp()), $8,
-                $9, $10, $10)
+                $9, $10, $11, $11)
         ON CONFLICT (workspace_id, kind, unique_key) WHERE unique_key IS NOT NULL AND state <> 'dead' DO NOTHING
         ",
     )
@@ -54,6 +56,7 @@ async fn try_insert(conn: &mut PgConnection, job: &NewJob) -> Result<bool, sqlx:
     .bind(job.run_at)
     .bind(&job.unique_key)
     .bind(job.request_id)
+    .bind(job.trace_id)
     .bind(job.created_at)
     .execute(conn)
     .await?;
@@ -81,6 +84,7 @@ pub(crate) struct NewJobs<'a> {
     pub(crate) priority: i16,
     pub(crate) run_at: Option<DateTime<Utc>>,
     pub(crate) request_id: RequestId,
+    pub(crate) trace_id: Option<Uuid>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) ids: &'a [JobId],
     pub(crate) payloads: &'a [String],
@@ -90,10 +94,10 @@ pub(crate) async fn insert_many(conn: &mut PgConnection, jobs: &NewJobs<'_>) -> 
     sqlx::query(
         r"
         INSERT INTO kernel_jobs.job
-            (workspace_id, id, kind, payload, state, priority, attempt, forgiven, run_at, request_id, created_at,
-             updated_at)
-        SELECT $1, row.id, $2, row.payload::jsonb, 'available', $3, 0, 0, coalesce($4, clock_timestamp()), $5, $6, $6
-        FROM unnest($7::uuid[], $8::text[]) AS row (id, payload)
+            (workspace_id, id, kind, payload, state, priority, attempt, forgiven, run_at, request_id, trace_id,
+             created_at, updated_at)
+        SELECT $1, row.id, $2, row.payload::jsonb, 'available', $3, 0, 0, coalesce($4, clock_timestamp()), $5, $6, $7, $7
+        FROM unnest($8::uuid[], $9::text[]) AS row (id, payload)
         ",
     )
     .bind(jobs.workspace_id)
@@ -101,6 +105,7 @@ pub(crate) async fn insert_many(conn: &mut PgConnection, jobs: &NewJobs<'_>) -> 
     .bind(jobs.priority)
     .bind(jobs.run_at)
     .bind(jobs.request_id)
+    .bind(jobs.trace_id)
     .bind(jobs.created_at)
     .bind(jobs.ids)
     .bind(jobs.payloads)

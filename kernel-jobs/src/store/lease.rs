@@ -30,6 +30,7 @@ pub(crate) struct Claimed {
     /// How many attempts are left after this one.
     pub(crate) remaining: i32,
     pub(crate) request_id: RequestId,
+    pub(crate) trace_id: Option<Uuid>,
 }
 
 /// `now` is `None` where the server's clock counts.
@@ -40,7 +41,7 @@ pub(crate) async fn claim(
 ) -> Result<Vec<Claimed>, sqlx::Error> {
     sqlx::query_as(
         r"
-        SELECT workspace_id, id, kind, payload, attempt, remaining, request_id
+        SELECT workspace_id, id, kind, payload, attempt, remaining, request_id, trace_id
         FROM kernel_jobs.claim($1, $2, $3, $4, $5, $6)
         ",
     )
@@ -147,4 +148,24 @@ fn columns(leases: &[Lease]) -> (Vec<WorkspaceId>, Vec<JobId>, Vec<i32>) {
 
 pub(crate) async fn depth(conn: &mut PgConnection) -> Result<Vec<Depth>, sqlx::Error> {
     sqlx::query_as("SELECT kind, state, jobs, oldest_at FROM kernel_jobs.depth()").fetch_all(conn).await
+}
+
+/// Jobs of one kind in one state.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Waiting {
+    pub(crate) kind: String,
+    pub(crate) state: String,
+    pub(crate) jobs: i64,
+    /// For how long the longest due one has been waiting.
+    pub(crate) due_seconds: f64,
+}
+
+pub(crate) async fn backlog(
+    conn: &mut PgConnection,
+    now: Option<DateTime<Utc>>,
+) -> Result<Vec<Waiting>, sqlx::Error> {
+    sqlx::query_as("SELECT kind, state, jobs, due_seconds FROM kernel_jobs.backlog($1)")
+        .bind(now)
+        .fetch_all(conn)
+        .await
 }

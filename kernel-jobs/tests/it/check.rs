@@ -35,7 +35,7 @@ async fn what_piles_up_or_has_failed_is_found() {
     assert_eq!(faults(&kernel).await, [""; 0]);
 
     let job = "INSERT INTO kernel_jobs.job SELECT workspace_id, gen_random_uuid(), 'desk.lost', '{}', 'available', 1, 0, 0, \
-               NULL, now() - interval '6 minutes', NULL, NULL, NULL, NULL, id, now(), now() FROM kernel_core.outbox";
+               NULL, now() - interval '6 minutes', NULL, NULL, NULL, NULL, id, NULL, now(), now() FROM kernel_core.outbox";
     admin.execute(job).await.unwrap();
     assert_eq!(faults(&kernel).await, ["jobs.late"]);
     admin.execute("UPDATE kernel_jobs.job SET state = 'dead'").await.unwrap();

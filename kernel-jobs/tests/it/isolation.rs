@@ -13,13 +13,14 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::desk::{Desk, Then, jobs, left, put, runner, say};
 
-const CALLS: [&str; 12] = [
+const CALLS: [&str; 13] = [
     "kernel_jobs.claim('{desk.leave}', '{3}', gen_random_uuid(), 10, 1000, NULL)",
     "kernel_jobs.fail(gen_random_uuid(), gen_random_uuid(), 1, 'x', NULL, NULL)",
     "kernel_jobs.finish(gen_random_uuid(), gen_random_uuid(), 1)",
     "kernel_jobs.renew('{}', '{}', '{}', 1000, NULL)",
     "kernel_jobs.release('{}', '{}', '{}', NULL)",
     "kernel_jobs.disclaim('{}', NULL)",
+    "kernel_jobs.backlog(NULL)",
     "kernel_jobs.depth()",
     "kernel_jobs.relay('{}', '{}', 10, NULL)",
     "kernel_jobs.know_chores('{}', NULL)",

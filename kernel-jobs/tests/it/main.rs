@@ -11,3 +11,4 @@ mod isolation;
 mod lease;
 mod relay;
 mod runner;
+mod telemetry;

@@ -31,10 +31,12 @@ pub(crate) struct Product {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) url: String,
+    /// Where its metrics are.
+    pub(crate) metrics: String,
     child: Child,
     /// While this is open, the program runs: it ends with this process, however that ends.
     stdin: Option<ChildStdin>,
-    _port: Port,
+    _ports: [Port; 2],
 }
 
 impl Product {
@@ -60,7 +62,8 @@ impl Product {
 
     /// Starts the program with all logins of the database, and waits until it answers.
     pub(crate) async fn start(&self, logins: &Logins, port: Option<u16>, log: &str) -> Result<Running> {
-        let port = Port::find(port)?;
+        let (port, scraped) = (Port::find(port)?, Port::find(None)?);
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, scraped.number));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
         let url = format!("http://localhost:{}", address.port());
         let db = logins.config();
@@ -76,11 +79,13 @@ impl Product {
             .env("OPERATOR_DATABASE_URL", db.operator.unwrap_or_default())
             .env("DATABASE_ROLE_PREFIX", DATABASE)
             .env("LISTEN", address.to_string())
+            .env("METRICS_ADDR", metrics.to_string())
             .env("LOG", log)
             .env("PUBLIC_ORIGIN", &url);
         let mut child = command.spawn().with_context(|| format!("{} cannot be started", self.package))?;
         let stdin = child.stdin.take();
-        let mut running = Running { url, child, stdin, _port: port };
+        let metrics = format!("http://{metrics}/metrics");
+        let mut running = Running { url, metrics, child, stdin, _ports: [port, scraped] };
         running.until_it_answers(address).await?;
         Ok(running)
     }

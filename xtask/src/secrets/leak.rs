@@ -52,7 +52,7 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
     drive.global().await?;
     let done = Runner::new(&drive.kernel.app, RunnerConfig::default())?.drain().await?;
     ensure!(done.failed >= 6, "jobs were to fail, and {} have", done.failed);
-    for (place, shown) in start::shown(&drive.kernel, &config, &mut drive.canaries, short).await? {
+    for (place, shown) in Box::pin(start::shown(&drive.kernel, &config, &mut drive.canaries, short)).await? {
         drive.canaries.search(&place, &shown);
     }
     let (texts, jsons) = (text.take(), json.take());

@@ -42,7 +42,7 @@ pub(super) async fn shown(
         };
         ensure!(outcome != "started", "an app starts with {what}");
         shown.push((format!("a start with {what}"), outcome));
-        shown.push((format!("the product's start with {what}"), product(&url, canaries).await?));
+        shown.push((format!("the product's start with {what}"), Box::pin(product(&url, canaries)).await?));
     }
     Ok(shown)
 }

@@ -12,10 +12,12 @@ use kernel_core::product::ProductError;
 use kernel_core::secret::{
     EnvSecrets, ExposeSecret, FileSecrets, SecretSource, SecretSources, SecretString, SourceError,
 };
+use kernel_core::telemetry::otlp::OtlpOptions;
+use kernel_core::telemetry::sentry::SentryOptions;
 use kernel_core::{Config, DbConfig, LocalKeys, Product, RoleNames, causes};
 use sqlx::postgres::PgConnectOptions;
 
-use super::StartError;
+use super::{Listeners, StartError};
 use crate::log::RequestLog;
 use crate::tracker::Settings;
 
@@ -55,6 +57,10 @@ pub struct Options {
     pub log_json: bool,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where Prometheus asks for metrics: an address that only it reaches.
+    pub metrics: Option<SocketAddr>,
+    /// Whom the program tells about itself.
+    pub listeners: Listeners,
     /// The database's logins.
     pub db: DbConfig,
     /// The login that owns the schema, if the program is to migrate.
@@ -76,6 +82,9 @@ impl Options {
         let mut reader = Reader::new(var);
         let environment = reader.environment;
         let listen = reader.parsed("LISTEN").unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)));
+        let metrics = reader.parsed("METRICS_ADDR");
+        let listeners = reader.listeners().await;
+        let traced = reader.parsed("TRACES_SAMPLED").unwrap_or(1.0);
         let db = reader.db().await;
         let keys = reader.keys().await;
         let migrate = reader.secret("MIGRATE_DATABASE_URL").await;
@@ -95,12 +104,17 @@ impl Options {
         let mut config = Config::new(keys);
         config.http.public_origin = public_origin;
         config.http.trusted_proxies = proxies;
+        config.telemetry.traced = traced;
+        RELEASE.clone_into(&mut config.telemetry.release);
         let kept = (environment == Environment::Development).then(RequestLog::default);
         let mut settings = Settings { environment, log: kept, ..Settings::default() };
         settings.product = product.unwrap_or(settings.product);
-        Ok(Self { log, log_json, listen, db, migrate, config, settings })
+        Ok(Self { log, log_json, listen, metrics, listeners, db, migrate, config, settings })
     }
 }
+
+/// Which version of the product this is.
+const RELEASE: &str = concat!("tracker@", env!("CARGO_PKG_VERSION"));
 
 type Var = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -224,6 +238,27 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// A collector of OpenTelemetry, and Sentry.
+    async fn listeners(&mut self) -> Listeners {
+        let otlp = self.var("OTEL_EXPORTER_OTLP_ENDPOINT");
+        let headers = self.secret("OTEL_EXPORTER_OTLP_HEADERS").await.unwrap_or_default();
+        let otlp = otlp.and_then(|endpoint| match OtlpOptions::new(&endpoint, "tracker") {
+            Ok(options) => Some(options),
+            Err(error) => self.wrong("OTEL_EXPORTER_OTLP_ENDPOINT", error, None),
+        });
+        let otlp = otlp.and_then(|options| match options.headers(headers.expose_secret()) {
+            Ok(options) => Some(options),
+            Err(error) => self.wrong("OTEL_EXPORTER_OTLP_HEADERS", error, None),
+        });
+        let environment = self.environment.name();
+        let sentry = self.secret("SENTRY_DSN").await.filter(|dsn| !dsn.expose_secret().is_empty());
+        let sentry = sentry.and_then(|dsn| match SentryOptions::new(dsn.expose_secret()) {
+            Ok(options) => Some(options.environment(environment).release(RELEASE)),
+            Err(error) => self.wrong("SENTRY_DSN", error, None),
+        });
+        Listeners { otlp, sentry }
     }
 
     /// The key that wraps, and those that did before it.

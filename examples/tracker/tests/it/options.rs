@@ -29,10 +29,15 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("LOG_FORMAT", "xml"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,s3cret-proxy"),
         ("PRODUCT_CONFIG", "/nowhere/product.config.toml"),
+        ("METRICS_ADDR", "s3cret-nowhere"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "s3cret-collector"),
+        ("SENTRY_DSN", "https://s3cret@sentry.example"),
+        ("TRACES_SAMPLED", "s3cret"),
     ]);
     let wrong = wrong.await.unwrap_err();
     let names = ["APP_ENV", "APP_KEY", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "LISTEN", "LOG_FORMAT"];
-    for name in names.into_iter().chain(["TRUSTED_PROXIES"]) {
+    let told = ["METRICS_ADDR", "OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN", "TRACES_SAMPLED"];
+    for name in names.into_iter().chain(["TRUSTED_PROXIES"]).chain(told) {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");
     }
     assert!(wrong.contains("- PRODUCT_CONFIG: /nowhere/product.config.toml cannot be read: "), "{wrong}");

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::ctx::{Client, RequestId};
 use crate::entropy::Entropy;
 use crate::http::config::HttpConfig;
+use crate::telemetry::{Trace, Upstream};
 
 /// Proxies in a row that are believed; a longer chain is a forgery.
 const HOPS_MAX: usize = 32;
@@ -26,6 +27,8 @@ pub(super) struct Arrival {
     pub(super) host: Option<String>,
     /// Whether the client's own connection is encrypted.
     pub(super) https: bool,
+    /// The trace of a trusted proxy, which the request continues.
+    pub(super) upstream: Option<Upstream>,
     pub(super) trace: Option<Trace>,
     pub(super) started: Instant,
 }
@@ -35,6 +38,7 @@ impl Arrival {
         head: &Parts,
         peer: IpAddr,
         config: &HttpConfig,
+        traced: f64,
         clock: &Clock,
         entropy: &Entropy,
     ) -> Self {
@@ -47,12 +51,16 @@ impl Arrival {
         let public_https = config.public_origin.as_ref().is_some_and(|origin| origin.starts_with("https://"));
         let asked =
             single(headers, HOST.as_str()).or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
+        let id = id.unwrap_or_else(|| RequestId::from_uuid(entropy.uuid(clock.now())));
+        // A stranger's trace is not continued: it could fill ours with its own, or make us keep every request.
+        let upstream = forwarded("traceparent").and_then(Upstream::parse);
         Self {
-            id: id.unwrap_or_else(|| RequestId::from_uuid(entropy.uuid(clock.now()))),
+            id,
             ip: if trusted { client_ip(headers, peer, &config.trusted_proxies) } else { peer },
             host: forwarded("x-forwarded-host").or(asked).map(normal_host),
             https: public_https || forwarded("x-forwarded-proto").is_some_and(|scheme| scheme == "https"),
-            trace: single(headers, "traceparent").and_then(Trace::parse),
+            trace: Trace::of_request(id, upstream.as_ref(), traced),
+            upstream,
             started: Instant::now(),
         }
     }
@@ -119,28 +127,6 @@ fn request_id(text: &str) -> Option<RequestId> {
     text.parse().ok().or_else(uuid)
 }
 
-/// The caller's place in a distributed trace, from the W3C `traceparent` header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trace {
-    pub(super) trace_id: String,
-    pub(super) parent_id: String,
-}
-
-impl Trace {
-    fn parse(text: &str) -> Option<Self> {
-        let parts: Vec<_> = text.split('-').collect();
-        let [version, trace_id, parent_id, flags, rest @ ..] = parts.as_slice() else { return None };
-        let hex = |part: &str, length: usize| {
-            part.len() == length && part.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let id = |part: &str, length| hex(part, length) && part.bytes().any(|c| c != b'0');
-        let known = *version == "00" && rest.is_empty();
-        let later = *version != "00" && *version != "ff" && hex(version, 2);
-        let sound = (known || later) && id(trace_id, 32) && id(parent_id, 16) && hex(flags, 2);
-        sound.then(|| Self { trace_id: (*trace_id).to_owned(), parent_id: (*parent_id).to_owned() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -159,7 +145,7 @@ mod tests {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
             ..HttpConfig::default()
         };
-        Arrival::new(&head, peer.parse().unwrap(), &config, &Clock::system(), &Entropy::system())
+        Arrival::new(&head, peer.parse().unwrap(), &config, 1.0, &Clock::system(), &Entropy::system())
     }
 
     fn ip(peer: &str, forwarded: &[&str]) -> String {
@@ -207,19 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn only_well_formed_traces_are_joined() {
-        let trace = |text| Trace::parse(text).is_some();
-        assert!(trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-        assert!(trace("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"));
-        for bad in [
-            "",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-        ] {
-            assert!(!trace(bad), "{bad}");
-        }
+    fn only_a_proxy_continues_a_trace() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let of = |peer, headers: &[(&str, &str)]| arrival(peer, headers).trace.unwrap().trace_hex();
+        assert_eq!(of("10.0.0.1", &[("traceparent", parent)]), "4bf92f3577b34da6a3ce929d0e0e4736");
+        let stranger = arrival("203.0.113.9", &[("traceparent", parent)]);
+        assert_eq!(stranger.trace.unwrap().trace_id(), stranger.id.uuid());
+        let twice = arrival("10.0.0.1", &[("traceparent", parent), ("traceparent", parent)]);
+        assert_eq!(twice.trace.unwrap().trace_id(), twice.id.uuid());
+        assert_eq!(twice.upstream, None);
     }
 }

@@ -1,9 +1,9 @@
 //! How a request leaves: the response's headers, errors in the caller's form, one line in the log.
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::{Method, StatusCode};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -15,6 +15,9 @@ use crate::http::matcher::{Matched, Target};
 use crate::http::output::{Output, SeeOther};
 use crate::http::problem::{self, Voice};
 use crate::http::reply::Reply;
+use crate::http::route::RateClass;
+use crate::telemetry::report::{Incident, Noticed};
+use crate::telemetry::{Trace, hex};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -22,14 +25,15 @@ impl Arrival {
     /// The span that every log line of the request belongs to. Who asks, and for which workspace, is added once it is
     /// known.
     pub(super) fn span(&self, head: &Parts) -> Span {
-        let (trace_id, parent_id) =
-            self.trace.as_ref().map(|trace| (trace.trace_id.as_str(), trace.parent_id.as_str())).unzip();
+        let trace = self.trace.as_ref();
+        let parent = self.upstream.as_ref().filter(|_| trace.is_some());
         tracing::info_span!(
             "request",
             request_id = %self.id,
             method = %head.method,
-            trace_id,
-            parent_id,
+            trace_id = trace.map(Trace::trace_hex),
+            span_id = trace.map(Trace::span_hex),
+            parent_id = parent.map(|parent| hex(parent.parent_id)),
             actor = Empty,
             actor_id = Empty,
             user_id = Empty,
@@ -42,6 +46,7 @@ impl Gate<'_> {
     /// Makes the outcome a reply that may be sent, and writes the access line.
     pub(super) fn depart(&self, to: &Matched, notes: &Notes, outcome: Result<Reply, Error>) -> Reply {
         let code = outcome.as_ref().err().map(|error| error.code().to_owned());
+        self.report(to, notes, &outcome);
         let mut reply = outcome.unwrap_or_else(|error| self.refusal(to, notes, &error));
         let allow = match &to.target {
             Target::Options(allow) | Target::OtherMethod(allow) => Some(allow.as_str()),
@@ -78,6 +83,29 @@ impl Gate<'_> {
         if let Some(standing) = notes.standing {
             standing.write(headers, self.app.limits.clock());
         }
+    }
+
+    /// Tells the reporter of an answer that is our fault. A probe that finds the app not ready is no news.
+    fn report(&self, to: &Matched, notes: &Notes, outcome: &Result<Reply, Error>) {
+        let reports = &self.app.reports;
+        if !reports.wanted() || to.route().is_some_and(|route| route.rate == RateClass::Probe) {
+            return;
+        }
+        let template = to.template();
+        let noticed = match outcome {
+            Err(error) => Noticed::of_request(&self.head.method, template, error),
+            // The handler has answered so itself.
+            Ok(reply) => reply.status().filter(StatusCode::is_server_error).map(|status| Noticed {
+                incident: Incident::Failure,
+                place: format!("{} {template}", self.head.method),
+                code: "answered",
+                message: format!("the handler answered {status}"),
+            }),
+        };
+        let Some(noticed) = noticed else { return };
+        let ctx = notes.ctx.clone().unwrap_or_else(|| self.nobody());
+        let workspace = ctx.grant().map(|grant| grant.workspace().id());
+        reports.report(&ctx, workspace, noticed);
     }
 
     fn refusal(&self, to: &Matched, notes: &Notes, error: &Error) -> Reply {

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind};
 use crate::http::config::{Counting, HttpConfig, Quota};
+use crate::telemetry::{Counter, Labels, Metrics};
 
 use ledger::{Ledger, Ticks};
 use purse::{Step, Terms};
@@ -24,6 +25,8 @@ pub(super) use subjects::Subject;
 
 /// Where a subject stands after a request, and whether the request may go on.
 pub(super) type Spent = (Standing, Result<(), Error>);
+
+const QUOTAS: [&str; 7] = ["anonymous", "address", "auth", "actor", "workspace", "heavy", "probe"];
 
 /// Everything that an app counts requests by.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(config: &HttpConfig, clock: &Clock, db: &Db) -> Self {
+    pub(crate) fn new(config: &HttpConfig, clock: &Clock, db: &Db, metrics: &Metrics) -> Self {
         let quotas = &config.quotas;
         let ledger = Arc::new(Ledger::new(db, clock));
         let counting = match quotas.counting {
@@ -47,7 +50,15 @@ impl Limits {
             Counting::Database => Way::Database(ledger),
             Counting::Process => Way::Process,
         };
-        let limit = |name, quota| Limit::new(name, quota, quotas.subjects, &counting, clock);
+        let refused = metrics.counter(
+            "kernel_limit_refused_total",
+            "Requests that a rate limit refused, by quota.",
+            Labels::of("quota", QUOTAS),
+        );
+        let limit = |name, quota| Limit {
+            refused: refused.of([name]),
+            ..Limit::new(name, quota, quotas.subjects, &counting, clock)
+        };
         Self {
             anonymous: limit("anonymous", quotas.anonymous),
             address: limit("address", quotas.address),
@@ -56,7 +67,7 @@ impl Limits {
             workspace: limit("workspace", quotas.workspace),
             heavy: limit("heavy", quotas.heavy),
             // A probe of life needs no database, and asks one node only.
-            probe: Limit::new("probe", quotas.probe, quotas.subjects, &Way::Process, clock),
+            probe: Limit { way: Way::Process, ..limit("probe", quotas.probe) },
             clock: clock.clone(),
         }
     }
@@ -90,6 +101,7 @@ pub(super) struct Limit {
     way: Way,
     ticks: Ticks,
     subjects: Subjects,
+    refused: Counter,
 }
 
 impl Limit {
@@ -102,6 +114,7 @@ impl Limit {
             way: way.clone(),
             ticks: Ticks::new(clock),
             subjects: Subjects::new(subjects),
+            refused: Counter::default(),
         }
     }
 
@@ -126,6 +139,9 @@ impl Limit {
     }
 
     fn told(&self, verdict: &Verdict) -> Spent {
+        if verdict.wait.is_some() {
+            self.refused.add(1);
+        }
         let outcome =
             match verdict.wait {
                 None => Ok(()),

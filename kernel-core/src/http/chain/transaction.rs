@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::Gate;
 use super::idempotency::Key;
-use super::{Gate, Panicked};
 use crate::ctx::Ctx;
 use crate::db::{Db, DbError, GlobalTx, TenantTx, Tx};
-use crate::error::Error;
+use crate::error::{Error, Panicked};
 use crate::http::handler::{Call, Handler, Prepare, TxStep};
 use crate::http::input::Incoming;
 use crate::http::reply::Reply;
@@ -87,6 +87,7 @@ impl Gate<'_> {
             match self.attempt(handler, ctx, key, incoming).await {
                 Err(error) if reruns < RERUNS && error.is_retryable() => {
                     reruns += 1;
+                    self.app.vitals.reruns.add(1);
                     tracing::debug!(reruns, error = %error, "running the transaction again");
                     // A random wait, or the same two meet again.
                     let [jitter] = ctx.entropy().bytes();

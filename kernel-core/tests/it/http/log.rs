@@ -10,7 +10,23 @@ use super::ask::{Answer, Ask};
 use super::shop::Shop;
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// What collects lines, and the subscriber that writes them.
+    pub(super) fn subscriber() -> (Self, impl tracing::Subscriber + Send + Sync) {
+        let lines = Self::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().json().with_writer(move || writer.clone());
+        (lines, log.with_max_level(tracing::Level::INFO).finish())
+    }
+
+    /// The lines so far.
+    pub(super) fn taken(&self) -> Vec<Value> {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -24,16 +40,9 @@ impl Write for Lines {
 
 /// The answer, and each line that was logged on the way.
 async fn logged(shop: &Shop, ask: Ask) -> (Answer, Vec<Value>) {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let log = tracing_subscriber::fmt()
-        .json()
-        .with_writer(move || writer.clone())
-        .with_max_level(tracing::Level::INFO)
-        .finish();
+    let (lines, log) = Lines::subscriber();
     let answer = shop.send(ask).with_subscriber(log).await;
-    let text = String::from_utf8(std::mem::take(&mut *lines.0.lock().unwrap())).unwrap();
-    (answer, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    (answer, lines.taken())
 }
 
 #[tokio::test]

@@ -255,9 +255,13 @@ impl Shop {
     }
 
     pub(super) async fn with(configure: impl FnOnce(&mut HttpConfig)) -> Self {
+        Self::configured(|config| configure(&mut config.http)).await
+    }
+
+    pub(super) async fn configured(configure: impl FnOnce(&mut Config)) -> Self {
         let town = Shared::default();
         let mut config = config();
-        configure(&mut config.http);
+        configure(&mut config);
         let kernel = TestKernel::with(config.clone(), |app| app.with(pillar(&town))).await;
         let (acme, rival) = (kernel.found_workspace().await, kernel.found_workspace().await);
         let shop = Self { kernel, config, town, acme, rival };
