@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::activity::ActivityConfig;
 use crate::audit::{self, AuditConfig};
 use crate::chore::Chore;
 use crate::clock::Clock;
@@ -15,7 +16,7 @@ use crate::db::{Db, DbError, WorkerDb, purge_chore};
 use crate::entropy::Entropy;
 use crate::health;
 use crate::hook::Hooks;
-use crate::http::{HttpConfig, Limits, Table as Routes};
+use crate::http::{HttpConfig, Limits, Spool, Table as Routes};
 use crate::job::{JobDef, Subscriber};
 use crate::message::Messages;
 use crate::migration::MigrationPlan;
@@ -41,6 +42,8 @@ pub struct Config {
     pub entropy: Entropy,
     /// How the audit log is kept.
     pub audit: AuditConfig,
+    /// How the activity feed is kept.
+    pub activity: ActivityConfig,
 }
 
 impl Config {
@@ -53,6 +56,7 @@ impl Config {
             clock: Clock::system(),
             entropy: Entropy::system(),
             audit: AuditConfig::default(),
+            activity: ActivityConfig::default(),
         }
     }
 }
@@ -83,8 +87,9 @@ pub(crate) struct Shared {
     pub(crate) keyring: Keyring,
     resealing: tokio::sync::Mutex<reseal::Pass>,
     pub(crate) routes: Routes,
+    pub(crate) spool: Spool,
     pub(crate) limits: Limits,
-    pub(crate) messages: Messages,
+    pub(crate) messages: Arc<Messages>,
     pub(crate) auth: Option<Arc<dyn Auth>>,
     pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
     pub(crate) entitlements: Option<Arc<dyn Entitlements>>,
@@ -211,6 +216,8 @@ impl AppBuilder {
             hooks.signup.extend(pillar.hooks.signup);
             hooks.workspace_created.extend(pillar.hooks.workspace_created);
             hooks.people = hooks.people.or(pillar.hooks.people);
+            hooks.activities.extend(pillar.activities);
+            hooks.names.extend(pillar.names);
             routes.extend(pillar.routes);
             checks.extend(pillar.health_checks);
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
@@ -221,6 +228,9 @@ impl AppBuilder {
             tenants = tenants.or(pillar.provides.tenants);
             entitlements = entitlements.or(pillar.provides.entitlements);
         }
+        let untold =
+            hooks.activities.iter().filter(|kind| !messages.has(&format!("activity.{}", kind.name())));
+        problems.extend(untold.map(|kind| Problem::ActivityUntold(kind.name())));
         routes.extend(health::routes(checks));
         let cookie = auth.as_ref().map(|auth: &Arc<dyn Auth>| auth.cookie_name());
         let routes = Routes::new(routes, &config.http, cookie);
@@ -231,10 +241,13 @@ impl AppBuilder {
         let keyring = crate::data_key::load(&db, config.keys.clone(), &ctx).await;
         let keyring = keyring.map_err(|error| Problems(vec![Problem::DataKeys(error)]))?;
         hooks.keyring = Some(keyring.clone());
-        let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore()]);
+        let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore(config.activity)]);
         let chores = own.chain(chores).collect();
         hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
         let limits = Limits::new(&config.http, &config.clock, &db);
+        let spool = Spool::new(&config.http);
+        let messages = Arc::new(messages);
+        hooks.messages = messages.clone();
         let db = db.with_hooks(hooks);
         let shared = Shared {
             db,
@@ -242,6 +255,7 @@ impl AppBuilder {
             keyring,
             resealing: tokio::sync::Mutex::default(),
             routes,
+            spool,
             limits,
             messages,
             auth,
