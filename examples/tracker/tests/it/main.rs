@@ -1,6 +1,7 @@
 //! The tracker on a real database, called in memory.
 #![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
+mod activity;
 mod api;
 mod browser;
 mod comment;
@@ -10,6 +11,7 @@ mod label;
 mod log;
 mod options;
 mod page;
+mod search;
 mod seed;
 
 use http::Method;
