@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
-use crate::{atomicity, audit, browser, cargo, isolation, limits, parity, postgres, search, secrets};
+use crate::{atomicity, audit, browser, cargo, import, isolation, limits, parity, postgres, search, secrets};
 
 /// One property that can be shown on demand.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,12 @@ pub const PROOFS: &[Proof] = &[
         about: "a request has all of its effects or none, once, however often the host is killed",
         faults: atomicity::FAULTS,
         run: |options| Box::pin(atomicity::run(options)),
+    },
+    Proof {
+        name: "import",
+        about: "a large file is imported in little memory, whole or not at all, however it is sent",
+        faults: import::FAULTS,
+        run: |options| Box::pin(import::run(options)),
     },
     Proof {
         name: "search",
