@@ -11,9 +11,8 @@ use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{AggregatedMessage as Frame, AggregatedMessageStream, Session};
 use futures_util::{StreamExt, sink};
-use http::Request;
 use kernel_core::App;
-use kernel_core::http::adapter::{MESSAGE_LIMIT, converse, receive};
+use kernel_core::http::adapter::{self, MESSAGE_LIMIT, converse};
 use kernel_core::http::{Message, Reply, Shutdown, SocketHandler};
 
 pub use extract::{Caller, InWorkspace, Refusal, dress};
@@ -37,13 +36,7 @@ pub fn configure(app: App) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'stat
 )]
 async fn answer(request: HttpRequest, mut payload: Payload) -> HttpResponse {
     let app = request.app_data::<App>().expect("`configure` registers it beside this handler").clone();
-    let peer = peer(&request);
-    let head = translate::head(&request);
-    let to = app.find(&head);
-    let reply = match receive(&to, &head, &mut payload, app.timeouts().body).await {
-        Ok(body) => app.call(to, Request::from_parts(head, body), peer).await,
-        Err(error) => app.refuse(to, head, peer, error).await,
-    };
+    let reply = adapter::serve(&app, translate::head(&request), &mut payload, peer(&request)).await;
     let Reply::Socket(handler) = reply else { return translate::response(reply) };
     match actix_ws::handle(&request, payload) {
         Ok((response, session, frames)) => {

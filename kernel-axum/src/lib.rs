@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use http::request::Parts;
 use kernel_core::App;
-use kernel_core::http::adapter::{MESSAGE_LIMIT, converse, receive};
+use kernel_core::http::adapter::{self, MESSAGE_LIMIT, converse};
 use kernel_core::http::{Message, Peer, Reply, Shutdown, SocketHandler};
 
 pub use extract::{Caller, InWorkspace, Refusal};
@@ -41,12 +41,9 @@ pub fn mount<S: Clone + Send + Sync + 'static>(own: Router<S>, app: App) -> Rout
 
 async fn answer(app: &App, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
-    let (peer, to, open) = (peer(&head), app.find(&head), head.extensions.get::<serve::Open>().cloned());
+    let (peer, open) = (peer(&head), head.extensions.get::<serve::Open>().cloned());
     let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &()).await;
-    let reply = match receive(&to, &head, body.into_data_stream(), app.timeouts().body).await {
-        Ok(body) => app.call(to, Request::from_parts(head, body), peer).await,
-        Err(error) => app.refuse(to, head, peer, error).await,
-    };
+    let reply = adapter::serve(app, head, body.into_data_stream(), peer).await;
     let Reply::Socket(handler) = reply else { return translate(reply) };
     let shutdown = app.shutdown().clone();
     match upgrade {

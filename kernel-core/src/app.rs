@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::activity::ActivityConfig;
 use crate::audit::{self, AuditConfig};
 use crate::chore::Chore;
 use crate::clock::Clock;
@@ -15,7 +16,7 @@ use crate::db::{Db, DbError, WorkerDb, purge_chore};
 use crate::entropy::Entropy;
 use crate::health;
 use crate::hook::Hooks;
-use crate::http::{HttpConfig, Limits, Table as Routes};
+use crate::http::{HttpConfig, Limits, Spool, Table as Routes};
 use crate::job::{JobDef, Subscriber};
 use crate::message::Messages;
 use crate::migration::MigrationPlan;
@@ -48,6 +49,8 @@ pub struct Config {
     pub product: Option<Arc<Product>>,
     /// What the app tells about itself.
     pub telemetry: TelemetryConfig,
+    /// How the activity feed is kept.
+    pub activity: ActivityConfig,
 }
 
 impl Config {
@@ -62,6 +65,7 @@ impl Config {
             audit: AuditConfig::default(),
             product: None,
             telemetry: TelemetryConfig::default(),
+            activity: ActivityConfig::default(),
         }
     }
 }
@@ -92,10 +96,11 @@ pub(crate) struct Shared {
     pub(crate) keyring: Keyring,
     resealing: tokio::sync::Mutex<reseal::Pass>,
     pub(crate) routes: Routes,
+    pub(crate) spool: Spool,
     pub(crate) limits: Limits,
     pub(crate) vitals: Vitals,
     pub(crate) reports: Arc<Reports>,
-    pub(crate) messages: Messages,
+    pub(crate) messages: Arc<Messages>,
     pub(crate) auth: Option<Arc<dyn Auth>>,
     pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
     pub(crate) entitlements: Option<Arc<dyn Entitlements>>,
@@ -234,6 +239,8 @@ impl AppBuilder {
             hooks.signup.extend(pillar.hooks.signup);
             hooks.workspace_created.extend(pillar.hooks.workspace_created);
             hooks.people = hooks.people.or(pillar.hooks.people);
+            hooks.activities.extend(pillar.activities);
+            hooks.names.extend(pillar.names);
             routes.extend(pillar.routes);
             checks.extend(pillar.health_checks);
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
@@ -244,6 +251,9 @@ impl AppBuilder {
             tenants = tenants.or(pillar.provides.tenants);
             entitlements = entitlements.or(pillar.provides.entitlements);
         }
+        let untold =
+            hooks.activities.iter().filter(|kind| !messages.has(&format!("activity.{}", kind.name())));
+        problems.extend(untold.map(|kind| Problem::ActivityUntold(kind.name())));
         routes.extend(health::routes(checks));
         let cookie = auth.as_ref().map(|auth: &Arc<dyn Auth>| auth.cookie_name());
         let routes = Routes::new(routes, &config.http, cookie);
@@ -254,13 +264,16 @@ impl AppBuilder {
         let keyring = crate::data_key::load(&db, config.keys.clone(), &ctx).await;
         let keyring = keyring.map_err(|error| Problems(vec![Problem::DataKeys(error)]))?;
         hooks.keyring = Some(keyring.clone());
-        let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore()]);
+        let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore(config.activity)]);
         let chores = own.chain(chores).collect();
         hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
         let metrics = &config.telemetry.metrics;
         let vitals = Vitals::new(metrics, &routes, &config.http, &db);
         let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
+        let spool = Spool::new(&config.http);
+        let messages = Arc::new(messages);
+        hooks.messages = messages.clone();
         let db = db.with_hooks(hooks);
         let limits = Limits::new(&config.http, &config.clock, &db, metrics);
         let shared = Shared {
@@ -269,6 +282,7 @@ impl AppBuilder {
             keyring,
             resealing: tokio::sync::Mutex::default(),
             routes,
+            spool,
             limits,
             vitals,
             reports,

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::activity::{ActivityKind, Names};
 use crate::db::sealed::Sealed;
 use crate::db::{GlobalTx, TenantTx, Tx};
 use crate::error::Error;
 use crate::id::{UserId, WorkspaceId};
+use crate::message::Messages;
 use crate::seam::{People, Person};
 use crate::secret::{Keyring, SealedColumn};
 use crate::telemetry::Reports;
@@ -75,6 +77,11 @@ pub struct Hooks {
     pub(crate) reports: Option<Arc<Reports>>,
     /// The columns that tables declare as sealed.
     pub(crate) sealed: BTreeSet<SealedColumn>,
+    /// What may be recorded in the feed.
+    pub(crate) activities: Vec<ActivityKind>,
+    /// What things are called.
+    pub(crate) names: Names,
+    pub(crate) messages: Arc<Messages>,
 }
 
 impl fmt::Debug for Hooks {

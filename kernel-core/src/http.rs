@@ -1,13 +1,14 @@
 //! HTTP without a framework: routes as data, the chain that every request passes, and replies.
 //!
-//! An adapter finds the route with [`App::find`](crate::App::find), reads the body up to its limit, calls
-//! [`App::call`](crate::App::call) and translates the [`Reply`]. It knows no endpoint.
+//! An adapter hands head and body to [`adapter::serve`], which finds the route with [`App::find`](crate::App::find), reads
+//! the body up to its limit and calls [`App::call`](crate::App::call), and translates the [`Reply`]. It knows no endpoint.
 
 mod accept;
 pub mod adapter;
 mod chain;
 mod config;
 mod cookie;
+mod file;
 mod handler;
 #[cfg(feature = "testkit")]
 pub(crate) mod hostile;
@@ -32,6 +33,8 @@ pub(crate) use chain::head as hostile_head;
 pub(crate) use chain::{Limits, Standing};
 pub use config::{BODY_LIMIT, Cors, Counting, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
 pub use cookie::{SetCookie, value as cookie_value};
+pub(crate) use file::Spool;
+pub use file::{BodyFile, Coming, Payload};
 pub use handler::{Call, TxFn};
 pub use input::{Body, Head, Incoming, Input, Patch, Path, Query};
 pub(crate) use matcher::mounted;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod activity;
 pub mod actor;
 mod app;
 pub mod audit;
@@ -35,6 +36,7 @@ pub mod telemetry;
 pub mod testkit;
 mod workspace;
 
+pub use activity::{ActivityConfig, ActivityEntry, ActivityKind};
 pub use actor::Actor;
 pub use app::{App, AppBuilder, Config, Problem, Problems, Resealed};
 pub use audit::{AuditConfig, AuditEntry, audit};
@@ -69,38 +71,19 @@ const CORE: &str = "core";
 
 /// The core's own tables, registered in every app before anything else.
 fn core_pillar() -> Pillar {
-    let function = |signature| Function::queue("kernel_core", signature);
-    let upkeep = |signature| Function::upkeep("kernel_core", signature);
     core_tables()
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
-        .functions([
-            function("begin_audit_seal()"),
-            function("unsealed_audit(integer, uuid[])"),
-            function("audit_heads(uuid[])"),
-            function("seal_audit(uuid[], bigint[], uuid[], bytea[], bytea[], bytea[], bytea[])"),
-            function(
-                "set_audit_heads(uuid[], bigint[], bytea[], bigint[], bytea[], uuid[], timestamp with time zone, bytea[])",
-            ),
-            function("set_audit_total(bigint, bigint, timestamp with time zone, bytea)"),
-            function("audit_floors(uuid, integer)"),
-            function("drop_audit_seals(uuid[], bigint[])"),
-            function("is_audit_sealed(uuid)"),
-            function("backlog(timestamp with time zone)"),
-            function("purge_idempotency_key(integer, timestamp with time zone)"),
-            function("purge_rate_limit(integer, timestamp with time zone)"),
-            Function::lookup(
-                "kernel_core",
-                "take_rate(uuid, integer, bigint, bigint, timestamp with time zone)",
-            ),
-            upkeep("ensure_audit_partitions(integer, timestamp with time zone)"),
-            upkeep("drop_audit_partition(date)"),
-            upkeep("audit_rows_beyond()"),
-        ])
+        .functions(core_functions())
 }
 
 fn core_tables() -> Pillar {
     Pillar::new(CORE).tables([
+        Table::tenant("kernel_core", "activity")
+            .public(&["id", "kind", "actor_type", "actor_id", "target_type", "target_id"])
+            .public(&["within_type", "within_id", "params", "created_at"])
+            .append_only()
+            .queued(),
         Table::tenant("kernel_core", "tenant").public(&["created_at"]).append_only(),
         Table::tenant("kernel_core", "audit_log")
             .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])
@@ -144,4 +127,31 @@ fn core_tables() -> Pillar {
             .sensitive(&["wrapped"])
             .kept(),
     ])
+}
+
+/// The definer functions of the core.
+fn core_functions() -> Vec<Function> {
+    let function = |signature| Function::queue("kernel_core", signature);
+    let upkeep = |signature| Function::upkeep("kernel_core", signature);
+    vec![
+        function("begin_audit_seal()"),
+        function("unsealed_audit(integer, uuid[])"),
+        function("audit_heads(uuid[])"),
+        function("seal_audit(uuid[], bigint[], uuid[], bytea[], bytea[], bytea[], bytea[])"),
+        function(
+            "set_audit_heads(uuid[], bigint[], bytea[], bigint[], bytea[], uuid[], timestamp with time zone, bytea[])",
+        ),
+        function("set_audit_total(bigint, bigint, timestamp with time zone, bytea)"),
+        function("audit_floors(uuid, integer)"),
+        function("drop_audit_seals(uuid[], bigint[])"),
+        function("is_audit_sealed(uuid)"),
+        function("backlog(timestamp with time zone)"),
+        function("purge_activity(integer, integer, timestamp with time zone)"),
+        function("purge_idempotency_key(integer, timestamp with time zone)"),
+        function("purge_rate_limit(integer, timestamp with time zone)"),
+        Function::lookup("kernel_core", "take_rate(uuid, integer, bigint, bigint, timestamp with time zone)"),
+        upkeep("ensure_audit_partitions(integer, timestamp with time zone)"),
+        upkeep("drop_audit_partition(date)"),
+        upkeep("audit_rows_beyond()"),
+    ]
 }

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::catalog::{Finding, Plan as Catalog};
 use crate::db::RoleNames;
 use crate::secure;
-use crate::table::{Function, Table};
+use crate::table::{Column, Function, Table};
 
 /// The numbered files of one crate and the schema that they own. Each schema keeps its own ledger, so the host's
 /// stays its own.
@@ -91,6 +91,12 @@ pub struct MigrationPlan {
 }
 
 impl MigrationPlan {
+    /// Every declared column with its class, and the table that it is in: where a report on personal data begins. The
+    /// database says the same in its comments on columns.
+    pub fn columns(&self) -> impl Iterator<Item = (&Table, &Column)> {
+        self.tables.iter().flat_map(|table| table.columns().iter().map(move |column| (table, column)))
+    }
+
     /// The SQL for a database administrator: creates the roles, and lets the migrate login work in `database`.
     #[must_use]
     pub fn bootstrap(&self, database: &str) -> String {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::activity::{ActivityKind, Things};
 use crate::chore::Chore;
 use crate::db::{GlobalTx, TenantTx};
 use crate::doctor::{self, Check};
@@ -36,6 +37,8 @@ pub struct Pillar {
     pub(crate) jobs: Vec<JobDef>,
     pub(crate) subscribers: Vec<Subscriber>,
     pub(crate) chores: Vec<Chore>,
+    pub(crate) activities: Vec<ActivityKind>,
+    pub(crate) names: Vec<(&'static str, Arc<dyn Things>)>,
     pub(crate) hooks: Hooks,
     pub(crate) messages: Vec<&'static str>,
     pub(crate) provides: Provides,
@@ -138,6 +141,20 @@ impl Pillar {
     #[must_use]
     pub fn chore(mut self, chore: Chore) -> Self {
         self.chores.push(chore);
+        self
+    }
+
+    /// What it records in the activity feed; the texts are among its [messages](Self::messages).
+    #[must_use]
+    pub fn activities(mut self, kinds: &[ActivityKind]) -> Self {
+        self.activities.extend(kinds);
+        self
+    }
+
+    /// Tells the activity feed what the things of this noun are called.
+    #[must_use]
+    pub fn names(mut self, noun: &'static str, things: impl Things + 'static) -> Self {
+        self.names.push((noun, Arc::new(things)));
         self
     }
 

@@ -1,5 +1,6 @@
 //! All SQL of the core, one file per table or subject.
 
+pub(crate) mod activity;
 pub(crate) mod audit_log;
 pub(crate) mod audit_seal;
 pub(crate) mod audit_verify;

@@ -91,6 +91,8 @@ pub(crate) struct Searchable {
     pub(crate) language: &'static str,
     /// The first one counts most.
     pub(crate) columns: Vec<&'static str>,
+    /// The column that a search can be narrowed by.
+    pub(crate) within: Option<&'static str>,
 }
 
 /// A table with the class of every column. The build refuses one whose declaration and schema differ.
@@ -234,8 +236,17 @@ impl Table {
     /// asked directly, the table cannot use its full-text index under row-level security.
     #[must_use]
     pub fn searchable(mut self, language: &'static str, columns: &[&'static str]) -> Self {
-        self.search = Some(Searchable { language, columns: columns.to_vec() });
+        self.search = Some(Searchable { language, columns: columns.to_vec(), within: None });
         self.classed(Class::Private, &["search"])
+    }
+
+    /// Gives the search function of a [searchable](Self::searchable) table a third argument, `within uuid`: the value that
+    /// this column must have, or `NULL` for any. The 1,000 best are then those of that part, which a condition beside the
+    /// function could not say: it would only choose among the best of the whole workspace.
+    #[must_use]
+    pub fn searchable_within(mut self, column: &'static str) -> Self {
+        self.search = self.search.map(|search| Searchable { within: Some(column), ..search });
+        self
     }
 
     /// Definer functions owned by the resolver role read rows before a workspace is known.

@@ -8,10 +8,12 @@ use kernel_core::http::{
 };
 use kernel_core::{Error, GlobalTx, TenantTx, Tx, UserId};
 
+use crate::activity::{Activity, ListActivity};
 use crate::feature;
 use crate::membership::{ChangeRole, Member};
 use crate::permission::{
-    AUDIT_LOG_EXPORT, AUDIT_LOG_READ, MEMBER_READ, MEMBER_UPDATE, WORKSPACE_READ, WORKSPACE_UPDATE,
+    ACTIVITY_READ, AUDIT_LOG_EXPORT, AUDIT_LOG_READ, MEMBER_READ, MEMBER_UPDATE, WORKSPACE_READ,
+    WORKSPACE_UPDATE,
 };
 use crate::tenancy::Tenancy;
 use crate::workspace::{EditWorkspace, MyWorkspace, NewWorkspace, Workspace};
@@ -45,6 +47,8 @@ pub(crate) fn routes(tenancy: Tenancy) -> Vec<Route> {
             change_role,
         )
         .summary("Gives a member another role"),
+        Route::tenant(Method::GET, "/activity", "tenancy.activity.list", ACTIVITY_READ, tenancy, activity)
+            .summary("What has happened in the workspace, the latest first"),
         Route::tenant(
             Method::GET,
             "/audit-log",
@@ -108,4 +112,12 @@ async fn change_role(
 ) -> Result<NoContent, Error> {
     tenancy.change_role(tx, user, change).await?;
     Ok(NoContent)
+}
+
+async fn activity(
+    tenancy: Tenancy,
+    tx: &mut TenantTx,
+    Paged { page, filter }: Paged<ListActivity>,
+) -> Result<Items<Activity>, Error> {
+    tenancy.activity(tx, &filter.into(), &page).await
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod activity;
 mod audit_log;
 mod error;
 pub mod event;
@@ -14,6 +15,7 @@ mod store;
 mod tenancy;
 mod workspace;
 
+pub use activity::{Activity, ActivityPlace, ActivityTarget, ListActivity};
 pub use audit_log::{AuditEvent, Doer, ExportFormat, ListAudit, Target, TargetId};
 pub use error::Error;
 pub use membership::{ChangeRole, Member};

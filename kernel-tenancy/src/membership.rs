@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
+use kernel_core::activity::record;
 use kernel_core::http::{Items, PageRequest};
 use kernel_core::seam::Person;
-use kernel_core::{AuditEntry, Id, Noun, Role, TenantTx, Tx, UserId, audit, people, publish};
+use kernel_core::{ActivityEntry, AuditEntry, Id, Noun, Role, TenantTx, Tx, UserId, audit, people, publish};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{MEMBER_JOINED, ROLE_CHANGED};
 use crate::error::Error;
 use crate::event::RoleChanged;
 use crate::permission::MEMBER_UPDATE;
@@ -61,6 +63,8 @@ impl Tenancy {
             let entry =
                 AuditEntry::new("tenancy.member.join").target("user", user).detail("role", role.name());
             audit(tx, entry).await?;
+            let joined = ActivityEntry::new(MEMBER_JOINED, "user", user).by(Some(user));
+            record(tx, joined.word("role", role.name())).await?;
             publish(tx, &RoleChanged { user_id: user, role }).await?;
         }
         Ok(())
@@ -139,6 +143,8 @@ impl Tenancy {
         store::membership::update_role(tx.conn(), workspace, user, change.role, now).await?;
         let entry = AuditEntry::new("tenancy.member.role").target("user", user);
         audit(tx, entry.detail("from", old.name()).detail("to", change.role.name())).await?;
+        let changed = ActivityEntry::new(ROLE_CHANGED, "user", user);
+        record(tx, changed.word("role", change.role.name())).await?;
         publish(tx, &RoleChanged { user_id: user, role: change.role }).await?;
         Ok(())
     }

@@ -9,6 +9,8 @@ kernel_core::permissions! {
     pub MEMBER_READ = "tenancy.member.read" for Viewer;
     /// Change members' roles, and see their addresses.
     pub MEMBER_UPDATE = "tenancy.member.update" for Admin;
+    /// See what has happened in the workspace, as far as one may see what it happened to.
+    pub ACTIVITY_READ = "tenancy.activity.read" for Viewer;
     /// Read the audit log.
     pub AUDIT_LOG_READ = "tenancy.audit_log.read" for Admin;
     /// Take the audit log out as a file.

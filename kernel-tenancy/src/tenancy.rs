@@ -7,7 +7,7 @@ use kernel_core::table::Function;
 use kernel_core::{Ctx, Db, DbError, Error, Migrations, Pillar, Table};
 use sqlx::PgConnection;
 
-use crate::{feature, http, permission, store};
+use crate::{activity, feature, http, permission, store};
 
 /// Workspaces and memberships.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +32,8 @@ impl From<Tenancy> for Pillar {
             ])
             .permissions(permission::ALL)
             .features(feature::ALL)
+            .activities(activity::ALL)
+            .names("workspace", activity::WorkspaceName)
             .messages(include_str!("../locales/en.json"))
             .routes(http::routes(tenancy))
             .provides_tenants(Arc::new(tenancy))

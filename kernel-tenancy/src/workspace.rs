@@ -1,12 +1,16 @@
 //! Workspaces: founding, seeing, renaming.
 
 use garde::Validate;
+use kernel_core::activity::record;
 use kernel_core::hook;
 use kernel_core::rule::{SAYING_SOMETHING, saying_something};
-use kernel_core::{AuditEntry, GlobalTx, Role, TenantTx, Tx, UserId, WorkspaceId, audit, publish, violates};
+use kernel_core::{
+    ActivityEntry, AuditEntry, GlobalTx, Role, TenantTx, Tx, UserId, WorkspaceId, audit, publish, violates,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{WORKSPACE_CREATED, WORKSPACE_RENAMED};
 use crate::error::Error;
 use crate::event::WorkspaceCreated;
 use crate::slug::Slug;
@@ -81,6 +85,7 @@ impl Tenancy {
             })?;
             self.join(tx, owner, Role::Owner).await?;
             audit(tx, AuditEntry::new("tenancy.workspace.create").target("workspace", id)).await?;
+            record(tx, ActivityEntry::new(WORKSPACE_CREATED, "workspace", id).by(Some(owner))).await?;
             publish(tx, &WorkspaceCreated { workspace_id: id, owner_id: owner }).await?;
             let created = hook::WorkspaceCreated::new(id, new.slug.to_string(), owner);
             hook::workspace_created(tx, &created).await?;
@@ -118,6 +123,7 @@ impl Tenancy {
         let (id, now) = (tx.workspace_id(), tx.ctx().now());
         let renamed = store::workspace::rename(tx.conn(), id, &edit.name, now).await?;
         audit(tx, AuditEntry::new("tenancy.workspace.update").target("workspace", id)).await?;
+        record(tx, ActivityEntry::new(WORKSPACE_RENAMED, "workspace", id)).await?;
         renamed.ok_or_else(kernel_core::Error::not_found)
     }
 }

@@ -16,6 +16,8 @@ struct Arguments {
 enum Command {
     /// Start the example product on a PostgreSQL of its own, with seeded data
     Dev(xtask::dev::Arguments),
+    /// List the columns of the example product with their data classes
+    DataClasses(xtask::data_classes::Arguments),
     /// Examine the development installation, and say what to mend
     Doctor(xtask::doctor::Arguments),
     /// Check format and lints, then run all tests and the short proofs
@@ -48,6 +50,7 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Dev(arguments) => xtask::dev::run(arguments).await,
+        Command::DataClasses(arguments) => xtask::data_classes::run(&arguments),
         Command::Doctor(arguments) => xtask::doctor::run(arguments).await,
         Command::Test(arguments) => xtask::test::run(arguments).await,
         Command::Prove(arguments) => xtask::prove::run(arguments).await,

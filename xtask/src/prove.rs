@@ -9,8 +9,8 @@ use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
 use crate::{
-    atomicity, audit, browser, cargo, client, contract, isolation, leaks, limits, parity, postgres, search, secrets,
-    telemetry,
+    atomicity, audit, browser, cargo, client, contract, import, isolation, leaks, limits, parity, postgres, search,
+    secrets, telemetry,
 };
 
 /// One property that can be shown on demand.
@@ -101,6 +101,12 @@ pub const PROOFS: &[Proof] = &[
         about: "a request has all of its effects or none, once, however often the host is killed",
         faults: atomicity::FAULTS,
         run: |options| Box::pin(atomicity::run(options)),
+    },
+    Proof {
+        name: "import",
+        about: "a large file is imported in little memory, whole or not at all, however it is sent",
+        faults: import::FAULTS,
+        run: |options| Box::pin(import::run(options)),
     },
     Proof {
         name: "search",

@@ -20,3 +20,5 @@ CREATE TABLE tracker.project (
 -- The key of a deleted project is free again.
 CREATE UNIQUE INDEX project_key ON tracker.project (workspace_id, key) WHERE deleted_at IS NULL;
 CREATE INDEX project_by_age ON tracker.project (workspace_id, created_at, id) WHERE deleted_at IS NULL;
+
+SELECT kernel_core.make_searchable('tracker.project', 'english', ARRAY['name', 'description']);

@@ -32,3 +32,7 @@ CREATE INDEX issue_by_priority ON tracker.issue (workspace_id, project_id, prior
 CREATE INDEX issue_by_title ON tracker.issue (workspace_id, project_id, title, id);
 -- Counts of what is still to do.
 CREATE INDEX issue_unfinished ON tracker.issue (workspace_id, project_id) WHERE status <> 'done';
+-- What was changed last, in any project.
+CREATE INDEX issue_recent ON tracker.issue (workspace_id, updated_at, id);
+
+SELECT kernel_core.make_searchable('tracker.issue', 'english', ARRAY['title', 'body']);

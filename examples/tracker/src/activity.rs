@@ -1,48 +1,77 @@
-//! What has happened in a project: written by subscribers, after the fact.
+//! What the tracker tells the activity feed, and what its things are called there.
 
-use chrono::{DateTime, Utc};
-use kernel_core::event::{Delivered, EventId};
-use kernel_core::http::{Items, PageRequest};
-use kernel_core::{Error, Event, Subscriber, TenantTx, Tx, UserId};
-use schemars::JsonSchema;
-use serde::Serialize;
-
-use crate::comment::CommentId;
-use crate::event::{
-    CommentCreated, IssueAssigned, IssueCreated, IssueDeleted, IssueLabelled, IssueMoved, IssueUnlabelled,
-    IssuesImported, Subject,
+use kernel_core::activity::{
+    self, ActivityEntry, ActivityFilter, ActivityKind, ActivityRecord, Thing, Things,
 };
-use crate::issue::IssueId;
-use crate::label::LabelId;
+use kernel_core::http::{Items, PageRequest};
+use kernel_core::{Error, Id, Pillar, TenantTx, Tx, UserId, WorkspaceId};
+use kernel_tenancy::Activity;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::issue::{Issue, IssueId};
+use crate::permission::{COMMENT_READ, ISSUE_READ, PROJECT_READ};
 use crate::project::ProjectId;
 use crate::store;
 use crate::tracker::Tracker;
 
-/// One thing that has happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, sqlx::FromRow)]
-pub struct Activity {
-    /// The id of the event that told it.
-    pub id: EventId,
-    /// The issue it happened to, which may be gone by now; `null` for an import.
-    pub issue_id: Option<IssueId>,
-    /// The issue's number; `null` for an import.
-    pub issue_number: Option<i64>,
-    /// `created`, `moved`, `assigned`, `labelled`, `unlabelled`, `commented`, `deleted` or `imported`.
-    pub kind: String,
-    /// The status that the issue was moved to.
-    pub status: Option<String>,
-    /// Whom the issue was assigned to; `null` for nobody.
-    pub assignee_id: Option<UserId>,
-    /// The label that was put on or taken off, which may be gone by now.
-    pub label_id: Option<LabelId>,
-    /// The comment, which may be gone by now.
-    pub comment_id: Option<CommentId>,
-    /// How many issues were imported.
-    pub issue_count: Option<i64>,
-    /// Who did it; `null` for the system.
-    pub user_id: Option<UserId>,
-    /// When.
-    pub created_at: DateTime<Utc>,
+/// Somebody has said something about an issue.
+pub(crate) const COMMENT_CREATED: ActivityKind = ActivityKind::new("tracker.comment.created", COMMENT_READ);
+/// An issue has another assignee, or none.
+pub(crate) const ISSUE_ASSIGNED: ActivityKind = ActivityKind::new("tracker.issue.assigned", ISSUE_READ);
+/// An issue has been written down.
+pub(crate) const ISSUE_CREATED: ActivityKind = ActivityKind::new("tracker.issue.created", ISSUE_READ);
+/// An issue is gone.
+pub(crate) const ISSUE_DELETED: ActivityKind = ActivityKind::new("tracker.issue.deleted", ISSUE_READ);
+/// Many issues have been written down at once.
+pub(crate) const ISSUE_IMPORTED: ActivityKind = ActivityKind::new("tracker.issue.imported", ISSUE_READ);
+/// An issue has a label that it had not.
+pub(crate) const ISSUE_LABELLED: ActivityKind = ActivityKind::new("tracker.issue.labelled", ISSUE_READ);
+/// An issue has another status.
+pub(crate) const ISSUE_MOVED: ActivityKind = ActivityKind::new("tracker.issue.moved", ISSUE_READ);
+/// An issue has a label no more.
+pub(crate) const ISSUE_UNLABELLED: ActivityKind = ActivityKind::new("tracker.issue.unlabelled", ISSUE_READ);
+/// A project has been started.
+pub(crate) const PROJECT_CREATED: ActivityKind = ActivityKind::new("tracker.project.created", PROJECT_READ);
+/// A project is gone, and its issues with it.
+pub(crate) const PROJECT_DELETED: ActivityKind = ActivityKind::new("tracker.project.deleted", PROJECT_READ);
+
+const ALL: &[ActivityKind] = &[
+    COMMENT_CREATED,
+    ISSUE_ASSIGNED,
+    ISSUE_CREATED,
+    ISSUE_DELETED,
+    ISSUE_IMPORTED,
+    ISSUE_LABELLED,
+    ISSUE_MOVED,
+    ISSUE_UNLABELLED,
+    PROJECT_CREATED,
+    PROJECT_DELETED,
+];
+
+/// Declares all of it.
+pub(crate) fn declare(pillar: Pillar) -> Pillar {
+    pillar
+        .activities(ALL)
+        .names("issue", IssueNames)
+        .names("label", LabelNames)
+        .names("project", ProjectNames)
+}
+
+/// An entry about an issue.
+pub(crate) fn about(kind: ActivityKind, issue: &Issue) -> ActivityEntry {
+    ActivityEntry::new(kind, "issue", issue.listed.id).within("project", issue.listed.project_id)
+}
+
+/// Writes an entry in the name of this person: whoever acts, or whom a hook or a seed acts for.
+pub(crate) async fn record(
+    tx: &mut TenantTx,
+    author: Option<UserId>,
+    entry: ActivityEntry,
+) -> Result<(), Error> {
+    let acts = tx.ctx().actor().user() == author;
+    activity::record(tx, if acts { entry } else { entry.by(author) }).await?;
+    Ok(())
 }
 
 impl Tracker {
@@ -56,12 +85,12 @@ impl Tracker {
         project: ProjectId,
         page: &PageRequest,
     ) -> Result<Items<Activity>, Error> {
-        let (workspace, after) = (tx.workspace_id(), page.after()?);
+        let workspace = tx.workspace_id();
         if !store::project::exists(tx.conn(), workspace, project).await? {
             return Err(Error::not_found());
         }
-        let rows = store::activity::list(tx.conn(), workspace, project, after, page.fetch()).await?;
-        Ok(page.items(rows, |entry| (entry.created_at, entry.id)))
+        let within = ActivityFilter { within: Some(project.uuid()), ..ActivityFilter::default() };
+        self.tenancy.activity(tx, &within, page).await
     }
 
     /// What has happened to an issue, the latest first.
@@ -74,10 +103,8 @@ impl Tracker {
         issue: IssueId,
         page: &PageRequest,
     ) -> Result<Items<Activity>, Error> {
-        let (workspace, after) = (tx.workspace_id(), page.after()?);
         self.issue(tx, issue).await?;
-        let rows = store::activity::list_of_issue(tx.conn(), workspace, issue, after, page.fetch()).await?;
-        Ok(page.items(rows, |entry| (entry.created_at, entry.id)))
+        self.tenancy.activity(tx, &of_issue(issue), page).await
     }
 
     /// The latest entries about an issue that is in sight, at most `limit` of them.
@@ -86,97 +113,63 @@ impl Tracker {
         tx: &mut TenantTx,
         issue: IssueId,
         limit: i64,
-    ) -> Result<Vec<Activity>, Error> {
-        let workspace = tx.workspace_id();
-        Ok(store::activity::list_of_issue(tx.conn(), workspace, issue, None, limit).await?)
+    ) -> Result<Vec<ActivityRecord>, Error> {
+        Ok(activity::list(tx, &of_issue(issue), None, limit).await?)
     }
 }
 
-/// The subscribers that write the entries.
-pub(crate) fn subscribers() -> [Subscriber; 8] {
-    [
-        Subscriber::new("tracker.activity.issue_created", (), issue_created),
-        Subscriber::new("tracker.activity.issue_moved", (), issue_moved),
-        Subscriber::new("tracker.activity.issue_assigned", (), issue_assigned),
-        Subscriber::new("tracker.activity.issue_labelled", (), issue_labelled),
-        Subscriber::new("tracker.activity.issue_unlabelled", (), issue_unlabelled),
-        Subscriber::new("tracker.activity.comment_created", (), comment_created),
-        Subscriber::new("tracker.activity.issue_deleted", (), issue_deleted),
-        Subscriber::new("tracker.activity.issues_imported", (), issues_imported),
-    ]
+fn of_issue(issue: IssueId) -> ActivityFilter {
+    ActivityFilter { target: Some(issue.uuid()), ..ActivityFilter::default() }
 }
 
-async fn issue_created((): (), tx: &mut TenantTx, told: Delivered<IssueCreated>) -> Result<(), Error> {
-    let issue = &told.event.issue;
-    note(tx, issue.project_id, &about(&told, issue, "created")).await
+struct IssueNames;
+struct LabelNames;
+struct ProjectNames;
+
+fn typed<N>(ids: &[Uuid]) -> Vec<Id<N>> {
+    ids.iter().copied().map(Id::from_uuid).collect()
 }
 
-async fn issue_moved((): (), tx: &mut TenantTx, told: Delivered<IssueMoved>) -> Result<(), Error> {
-    let issue = &told.event.issue;
-    let status = Some(told.event.to.name().to_owned());
-    note(tx, issue.project_id, &Activity { status, ..about(&told, issue, "moved") }).await
-}
-
-async fn issue_assigned((): (), tx: &mut TenantTx, told: Delivered<IssueAssigned>) -> Result<(), Error> {
-    let issue = &told.event.issue;
-    let assignee_id = told.event.to;
-    note(tx, issue.project_id, &Activity { assignee_id, ..about(&told, issue, "assigned") }).await
-}
-
-async fn issue_labelled((): (), tx: &mut TenantTx, told: Delivered<IssueLabelled>) -> Result<(), Error> {
-    let issue = &told.event.issue;
-    let label_id = Some(told.event.label_id);
-    note(tx, issue.project_id, &Activity { label_id, ..about(&told, issue, "labelled") }).await
-}
-
-async fn issue_unlabelled((): (), tx: &mut TenantTx, told: Delivered<IssueUnlabelled>) -> Result<(), Error> {
-    let issue = &told.event.issue;
-    let label_id = Some(told.event.label_id);
-    note(tx, issue.project_id, &Activity { label_id, ..about(&told, issue, "unlabelled") }).await
-}
-
-async fn comment_created((): (), tx: &mut TenantTx, told: Delivered<CommentCreated>) -> Result<(), Error> {
-    let issue = &told.event.issue;
-    let comment_id = Some(told.event.comment_id);
-    note(tx, issue.project_id, &Activity { comment_id, ..about(&told, issue, "commented") }).await
-}
-
-async fn issue_deleted((): (), tx: &mut TenantTx, told: Delivered<IssueDeleted>) -> Result<(), Error> {
-    let issue = &told.event.issue;
-    note(tx, issue.project_id, &about(&told, issue, "deleted")).await
-}
-
-async fn issues_imported((): (), tx: &mut TenantTx, told: Delivered<IssuesImported>) -> Result<(), Error> {
-    let IssuesImported { project_id, count, user_id, .. } = told.event;
-    note(tx, project_id, &Activity { issue_count: Some(count), ..entry(&told, "imported", user_id) }).await
-}
-
-fn about<E: Event>(told: &Delivered<E>, issue: &Subject, kind: &str) -> Activity {
-    Activity {
-        issue_id: Some(issue.issue_id),
-        issue_number: Some(issue.number),
-        ..entry(told, kind, issue.user_id)
+#[async_trait::async_trait]
+impl Things for IssueNames {
+    async fn things(
+        &self,
+        conn: &mut PgConnection,
+        workspace: WorkspaceId,
+        ids: &[Uuid],
+    ) -> Result<Vec<Thing>, Error> {
+        let found = store::issue::names(conn, workspace, &typed(ids)).await?;
+        let named = |(id, key, number, title): (IssueId, String, i64, String)| {
+            Thing::new(id.uuid(), format!("{key}-{number} {title}")).at(format!("/issues/{id}"))
+        };
+        Ok(found.into_iter().map(named).collect())
     }
 }
 
-fn entry<E: Event>(told: &Delivered<E>, kind: &str, user_id: Option<UserId>) -> Activity {
-    Activity {
-        id: told.id,
-        issue_id: None,
-        issue_number: None,
-        kind: kind.to_owned(),
-        status: None,
-        assignee_id: None,
-        label_id: None,
-        comment_id: None,
-        issue_count: None,
-        user_id,
-        created_at: told.at,
+#[async_trait::async_trait]
+impl Things for LabelNames {
+    async fn things(
+        &self,
+        conn: &mut PgConnection,
+        workspace: WorkspaceId,
+        ids: &[Uuid],
+    ) -> Result<Vec<Thing>, Error> {
+        let found = store::label::find_all(conn, workspace, &typed(ids)).await?;
+        Ok(found.into_iter().map(|label| Thing::new(label.id.uuid(), label.name)).collect())
     }
 }
 
-async fn note(tx: &mut TenantTx, project: ProjectId, entry: &Activity) -> Result<(), Error> {
-    let workspace = tx.workspace_id();
-    store::activity::insert(tx.conn(), workspace, project, entry).await?;
-    Ok(())
+#[async_trait::async_trait]
+impl Things for ProjectNames {
+    async fn things(
+        &self,
+        conn: &mut PgConnection,
+        workspace: WorkspaceId,
+        ids: &[Uuid],
+    ) -> Result<Vec<Thing>, Error> {
+        let found = store::project::names(conn, workspace, &typed(ids)).await?;
+        let named =
+            |(id, name): (ProjectId, String)| Thing::new(id.uuid(), name).at(format!("/projects/{id}"));
+        Ok(found.into_iter().map(named).collect())
+    }
 }

@@ -7,6 +7,7 @@ use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish, vi
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{COMMENT_CREATED, about, record};
 use crate::error::Error;
 use crate::event::{CommentCreated, CommentDeleted, CommentUpdated};
 use crate::issue::{Issue, IssueId};
@@ -101,6 +102,8 @@ impl Tracker {
             },
         )?;
         publish(tx, &CommentCreated { issue: issue.subject(author), comment_id: comment.id }).await?;
+        let said = about(COMMENT_CREATED, &issue).thing("comment", "comment", comment.id);
+        record(tx, author, said).await?;
         Ok(comment)
     }
 

@@ -3,10 +3,12 @@
 mod csv;
 
 use http::Method;
-use kernel_core::http::{Body, Created, Items, Json, NoContent, Paged, Path, RateClass, Route, Unfiltered};
+use kernel_core::http::{
+    Body, Created, Items, Json, NoContent, Paged, Path, Query, RateClass, Route, Unfiltered,
+};
 use kernel_core::{Error, TenantTx};
+use kernel_tenancy::Activity;
 
-use crate::activity::Activity;
 use crate::comment::{Comment, CommentId, CommentText};
 use crate::import::{self, Imported};
 use crate::issue::{EditIssue, Issue, IssueFilter, IssueId, ListedIssue, NewIssue};
@@ -17,6 +19,7 @@ use crate::permission::{
     PROJECT_DELETE, PROJECT_READ, PROJECT_UPDATE,
 };
 use crate::project::{EditProject, NewProject, Project, ProjectId};
+use crate::search::{Found, Wanted};
 use crate::tracker::Tracker;
 
 pub(crate) use csv::{Csv, CsvText};
@@ -26,6 +29,11 @@ pub(crate) fn routes(tracker: &Tracker) -> Vec<Route> {
     routes.extend(issue_routes(tracker));
     routes.extend(comment_routes(tracker));
     routes.extend(label_routes(tracker));
+    let (at, operation) = ("/search", "tracker.search.show");
+    routes.push(
+        Route::tenant(Method::GET, at, operation, ISSUE_READ, tracker.clone(), search)
+            .summary("What typed words may mean, anywhere in the workspace"),
+    );
     routes
 }
 
@@ -285,4 +293,12 @@ async fn delete_label(
 ) -> Result<NoContent, Error> {
     tracker.delete_label(tx, id).await?;
     Ok(NoContent)
+}
+
+async fn search(
+    tracker: Tracker,
+    tx: &mut TenantTx,
+    Query(Wanted { q }): Query<Wanted>,
+) -> Result<Json<Found>, Error> {
+    Ok(Json(tracker.search(tx, &q).await?))
 }

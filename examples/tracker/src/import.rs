@@ -1,8 +1,8 @@
 //! Importing issues: a file of them becomes rows, all or none.
 //!
-//! The body is read three times, row by row, so that no more than one batch of it is held beside the bytes themselves:
-//! once for the people that it names, once for its rules, once for the rows. Nothing is written before all of it is
-//! known to be right.
+//! The file is there as a whole before a transaction opens, so nobody who sends slowly holds one. It is read three times,
+//! row by row, so that no more than one batch of it is in memory: once for the people that it names, once for its rules,
+//! once for the rows. Nothing is written before all of it is known to be right.
 
 #[cfg(feature = "testkit")]
 pub(crate) mod hostile;
@@ -12,12 +12,13 @@ mod row;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
-use bytes::Bytes;
 use chrono::TimeDelta;
-use kernel_core::{AuditEntry, TenantTx, Tx, UserId, audit, publish};
+use kernel_core::http::BodyFile;
+use kernel_core::{ActivityEntry, AuditEntry, TenantTx, Tx, UserId, audit, publish};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::activity::{ISSUE_IMPORTED, record};
 use crate::error::Error;
 use crate::event::IssuesImported;
 use crate::issue::{Issue, IssueId, ListedIssue};
@@ -33,8 +34,12 @@ pub use problem::Problems;
 pub const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How many issues a file may hold.
 pub const ROWS_MAX: usize = 100_000;
-/// How many rows one statement inserts, so that none takes long.
+/// How many rows one statement inserts at most, so that none takes long.
 const BATCH: usize = 1000;
+/// How many bytes of text one statement inserts, and a row more.
+const BATCH_BYTES: usize = 512 * 1024;
+/// After how many bytes of a file the database is asked again.
+const ASK_EVERY: u64 = 1024 * 1024;
 /// How many members are known by their names and addresses: those who joined first. Others are known by their ids.
 const MEMBERS_MAX: u16 = 500;
 /// How many further ids a file may name.
@@ -66,14 +71,14 @@ impl Tracker {
         &self,
         tx: &mut TenantTx,
         project: ProjectId,
-        file: Bytes,
+        file: BodyFile,
     ) -> Result<Imported, kernel_core::Error> {
         let (workspace, author) = (tx.workspace_id(), tx.ctx().actor().user());
         if !store::project::exists(tx.conn(), workspace, project).await? {
             return Err(kernel_core::Error::not_found());
         }
-        let people = self.people_named(tx, &file).await?;
-        let count = check(&file, &people).await?;
+        let people = self.people_named(tx, project, &file).await?;
+        let count = check(tx, project, &file, &people).await?;
         let last = store::project::take_numbers(tx.conn(), workspace, project, count).await?;
         let last_number = last.ok_or_else(kernel_core::Error::not_found)?;
         let first_number = last_number - count + 1;
@@ -81,6 +86,8 @@ impl Tracker {
         let entry = AuditEntry::new("tracker.issue.import").target("project", project);
         audit(tx, entry.detail("first_number", first_number).detail("count", count)).await?;
         publish(tx, &IssuesImported { project_id: project, first_number, count, user_id: author }).await?;
+        let imported = ActivityEntry::new(ISSUE_IMPORTED, "project", project).within("project", project);
+        record(tx, author, imported.number("count", count)).await?;
         Ok(Imported { count, first_number, last_number })
     }
 
@@ -88,17 +95,19 @@ impl Tracker {
         &self,
         tx: &mut TenantTx,
         project: ProjectId,
-        file: &Bytes,
+        file: &BodyFile,
         people: &People,
         numbers: RangeInclusive<i64>,
     ) -> Result<(), kernel_core::Error> {
         let (workspace, now, author) = (tx.workspace_id(), tx.ctx().now(), tx.ctx().actor().user());
-        let mut rows = Rows::of(file)?;
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut rows = Rows::of(file).await?;
+        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
         let mut number = *numbers.start();
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next().await? {
             let row = row.read(people, &mut Problems::default());
-            let Row { title, body, status, priority, assignee } = row.ok_or_else(changed_meanwhile)?;
+            let row = row.ok_or_else(changed_meanwhile)?;
+            bytes += row.weight();
+            let Row { title, body, status, priority, assignee } = row;
             let id: IssueId = tx.ctx().new_id();
             // A microsecond apart, so that lists by age keep the order of the file.
             let created_at = now - TimeDelta::microseconds(numbers.end() - number);
@@ -118,9 +127,10 @@ impl Tracker {
             };
             batch.push(Issue { listed, body });
             number += 1;
-            if batch.len() == BATCH {
+            if batch.len() == BATCH || bytes >= BATCH_BYTES {
                 store::issue::insert_all(tx.conn(), workspace, &batch).await?;
                 batch.clear();
+                bytes = 0;
             }
         }
         if !batch.is_empty() {
@@ -130,8 +140,13 @@ impl Tracker {
     }
 
     /// Those members whom the file names.
-    async fn people_named(&self, tx: &mut TenantTx, file: &Bytes) -> Result<People, kernel_core::Error> {
-        let named = named(file).await?;
+    async fn people_named(
+        &self,
+        tx: &mut TenantTx,
+        project: ProjectId,
+        file: &BodyFile,
+    ) -> Result<People, kernel_core::Error> {
+        let named = named(tx, project, file).await?;
         let mut people = People::new();
         if named.is_empty() {
             return Ok(people);
@@ -165,31 +180,40 @@ impl Tracker {
 }
 
 /// Every text that stands for a person in the file, in small letters.
-async fn named(file: &Bytes) -> Result<BTreeSet<String>, kernel_core::Error> {
-    let mut rows = Rows::of(file)?;
-    let mut named = BTreeSet::new();
-    while let Some(row) = rows.next()? {
+async fn named(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    file: &BodyFile,
+) -> Result<BTreeSet<String>, kernel_core::Error> {
+    let mut rows = Rows::of(file).await?;
+    let (mut named, mut asked) = (BTreeSet::new(), 0);
+    while let Some(row) = rows.next().await? {
         // Each is looked up in a map; so many different ones are an attack on the memory.
         if let Some(text) = row.assignee().filter(|_| named.len() < usize::from(MEMBERS_MAX) + IDS_MAX) {
             named.insert(text.to_lowercase());
         }
-        breathe(&rows).await;
+        ask_again(tx, project, rows.position(), &mut asked).await?;
     }
     Ok(named)
 }
 
 /// Checks every row; the number of rows, when all are right.
-async fn check(file: &Bytes, people: &People) -> Result<i64, kernel_core::Error> {
-    let mut rows = Rows::of(file)?;
+async fn check(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    file: &BodyFile,
+    people: &People,
+) -> Result<i64, kernel_core::Error> {
+    let mut rows = Rows::of(file).await?;
     let mut problems = Problems::default();
-    let mut count = 0;
-    while let Some(row) = rows.next()? {
+    let (mut count, mut asked) = (0, 0);
+    while let Some(row) = rows.next().await? {
         count += 1;
         if count > ROWS_MAX {
             return Err(Error::ImportTooLong { max: ROWS_MAX }.into());
         }
         row.read(people, &mut problems);
-        breathe(&rows).await;
+        ask_again(tx, project, rows.position(), &mut asked).await?;
     }
     if !problems.is_empty() {
         return Err(Error::ImportRefused(problems).into());
@@ -200,11 +224,21 @@ async fn check(file: &Bytes, people: &People) -> Result<i64, kernel_core::Error>
     i64::try_from(count).map_err(kernel_core::Error::internal)
 }
 
-/// Lets others run now and then: a large file takes a while.
-async fn breathe(rows: &Rows<'_>) {
-    if rows.count().is_multiple_of(BATCH) {
-        tokio::task::yield_now().await;
+/// Asks after every further mebibyte whether the project is still there: a file for one that is gone need not be read on,
+/// and the database ends a transaction that says nothing for long.
+async fn ask_again(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    position: u64,
+    asked: &mut u64,
+) -> Result<(), kernel_core::Error> {
+    let workspace = tx.workspace_id();
+    if position - *asked < ASK_EVERY {
+        return Ok(());
     }
+    *asked = position;
+    let there = store::project::exists(tx.conn(), workspace, project).await?;
+    if there { Ok(()) } else { Err(kernel_core::Error::not_found()) }
 }
 
 fn changed_meanwhile() -> kernel_core::Error {

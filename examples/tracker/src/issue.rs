@@ -6,11 +6,12 @@ mod input;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use kernel_core::http::{Items, PageRequest};
+use kernel_core::http::{Items, PageRequest, Sort};
 use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{ISSUE_ASSIGNED, ISSUE_CREATED, ISSUE_DELETED, ISSUE_MOVED, about, record};
 use crate::error::Error;
 use crate::event::{IssueAssigned, IssueCreated, IssueDeleted, IssueMoved, Subject};
 use crate::label::LabelId;
@@ -19,7 +20,7 @@ use crate::store;
 use crate::tracker::Tracker;
 
 pub use filter::{Assignee, IssueFilter, IssueOrder, SearchText};
-pub(crate) use filter::{NEWEST_FIRST, Position, sort_name};
+pub(crate) use filter::{BEST_FIRST, NEWEST_FIRST, Position, sort_name};
 pub use input::{EditIssue, NewIssue};
 
 /// Names issues.
@@ -154,6 +155,14 @@ pub struct ListedIssue {
     pub updated_at: DateTime<Utc>,
 }
 
+/// An issue of a list, and how well it matches what was looked for.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct RankedIssue {
+    #[sqlx(flatten)]
+    pub(crate) listed: ListedIssue,
+    pub(crate) rank: f32,
+}
+
 impl Issue {
     pub(crate) fn subject(&self, user_id: Option<UserId>) -> Subject {
         let ListedIssue { id, project_id, number, .. } = self.listed;
@@ -206,6 +215,7 @@ impl Tracker {
         let mut issue = Issue { listed, body };
         store::issue::insert(tx.conn(), workspace, &issue).await?;
         publish(tx, &IssueCreated { issue: issue.subject(author) }).await?;
+        record(tx, author, about(ISSUE_CREATED, &issue)).await?;
         let labels = in_order(labels);
         self.relabel(tx, author, &issue, &labels).await?;
         issue.listed.labels = labels;
@@ -236,21 +246,32 @@ impl Tracker {
                 None => return Ok(page.items(Vec::new(), |_: &ListedIssue| ())),
             },
         };
-        let order = filter.sort.unwrap_or(NEWEST_FIRST);
+        let text = filter.q.as_ref().map(SearchText::as_str).filter(|text| !text.trim().is_empty());
+        let order = match (filter.sort, text) {
+            (None, Some(_)) => BEST_FIRST,
+            (None, None) => NEWEST_FIRST,
+            // Without words all match alike.
+            (Some(Sort { key: IssueOrder::Relevance, descending }), None) => {
+                Sort { descending, ..NEWEST_FIRST }
+            }
+            (Some(order), _) => order,
+        };
         let wanted = store::issue::Wanted {
             project,
             status: filter.status,
             priority: filter.priority,
             assignee,
             label: filter.label,
-            text: filter.q.as_ref().map(SearchText::as_str),
+            text,
             order,
             after: page.after::<Position>()?,
             limit: page.fetch(),
         };
-        let mut rows = store::issue::list(tx.conn(), workspace, wanted).await?;
-        fill(tx, &mut rows).await?;
-        Ok(page.items(rows, |issue| Position::of(order.key, issue)))
+        let rows = store::issue::list(tx.conn(), workspace, wanted).await?;
+        let Items { items, next_cursor, has_more } = page.items(rows, |issue| Position::of(order.key, issue));
+        let mut items: Vec<_> = items.into_iter().map(|issue| issue.listed).collect();
+        fill(tx, &mut items).await?;
+        Ok(Items { items, next_cursor, has_more })
     }
 
     /// An issue.
@@ -297,10 +318,12 @@ impl Tracker {
         let (from, to) = (old.listed.status, new.listed.status);
         if from != to {
             publish(tx, &IssueMoved { issue: new.subject(me), from, to }).await?;
+            record(tx, me, about(ISSUE_MOVED, &new).word("status", to.name())).await?;
         }
         let (from, to) = (old.listed.assignee, new.listed.assignee);
         if from != to {
             publish(tx, &IssueAssigned { issue: new.subject(me), from, to }).await?;
+            record(tx, me, about(ISSUE_ASSIGNED, &new).person("assignee", to)).await?;
         }
         Ok(new)
     }
@@ -315,8 +338,9 @@ impl Tracker {
         store::issue::delete(tx.conn(), workspace, id).await?;
         let entry = AuditEntry::new("tracker.issue.delete").target("issue", id);
         audit(tx, entry.detail("number", issue.listed.number)).await?;
-        let subject = issue.subject(tx.ctx().actor().user());
-        publish(tx, &IssueDeleted { issue: subject }).await?;
+        let me = tx.ctx().actor().user();
+        publish(tx, &IssueDeleted { issue: issue.subject(me) }).await?;
+        record(tx, me, about(ISSUE_DELETED, &issue).number("number", issue.listed.number)).await?;
         Ok(issue)
     }
 

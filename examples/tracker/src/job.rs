@@ -23,8 +23,7 @@ impl Job for PurgeProject {
 pub(crate) async fn purge_project((): (), tx: &mut TenantTx, job: PurgeProject) -> Result<(), Error> {
     let (workspace, project) = (tx.workspace_id(), job.project_id);
     let issues = store::issue::delete_of_project(tx.conn(), workspace, project, BATCH).await?;
-    let entries = store::activity::delete_of_project(tx.conn(), workspace, project, BATCH).await?;
-    if issues.max(entries) == BATCH.unsigned_abs() {
+    if issues == BATCH.unsigned_abs() {
         kernel_jobs::enqueue(tx, &job).await?;
     } else {
         store::project::delete(tx.conn(), workspace, project).await?;

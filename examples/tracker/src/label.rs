@@ -9,6 +9,7 @@ use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish, vi
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{ISSUE_LABELLED, ISSUE_UNLABELLED, about, record};
 use crate::error::Error;
 use crate::event::{IssueLabelled, IssueUnlabelled};
 use crate::issue::Issue;
@@ -251,9 +252,11 @@ impl Tracker {
         }
         for label_id in added {
             publish(tx, &IssueLabelled { issue: issue.subject(author), label_id }).await?;
+            record(tx, author, about(ISSUE_LABELLED, issue).thing("label", "label", label_id)).await?;
         }
         for label_id in removed {
             publish(tx, &IssueUnlabelled { issue: issue.subject(author), label_id }).await?;
+            record(tx, author, about(ISSUE_UNLABELLED, issue).thing("label", "label", label_id)).await?;
         }
         Ok(())
     }

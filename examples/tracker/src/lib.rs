@@ -3,7 +3,7 @@
 //! [`app`] puts the product together. The programs `tracker-axum` and `tracker-actix` serve it, and the tests call it
 //! in memory.
 
-pub mod activity;
+mod activity;
 pub mod comment;
 mod error;
 pub mod event;
@@ -14,13 +14,13 @@ mod http;
 pub mod import;
 pub mod issue;
 mod job;
-mod jump;
 pub mod label;
 mod log;
 mod page;
 pub mod permission;
 pub mod program;
 pub mod project;
+pub mod search;
 pub mod seed;
 mod store;
 mod text;

@@ -14,6 +14,7 @@ pub(crate) mod log;
 mod person;
 mod project;
 mod render;
+mod search;
 mod workspace;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -36,7 +37,9 @@ pub(crate) fn routes(tracker: &Tracker) -> Vec<Route> {
     routes.extend(import::routes(tracker));
     routes.extend(comment::routes(tracker));
     routes.extend(label::routes(tracker));
+    routes.extend(activity::routes(tracker));
     routes.extend(jump::routes(tracker));
+    routes.extend(search::routes(tracker));
     routes.extend(log::routes(tracker));
     routes
 }

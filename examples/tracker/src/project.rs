@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use kernel_core::http::{Items, PageRequest};
-use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish, violates};
+use kernel_core::{ActivityEntry, AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish, violates};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{PROJECT_CREATED, PROJECT_DELETED, record};
 use crate::error::Error;
 use crate::event::{ProjectCreated, ProjectDeleted};
 use crate::job::PurgeProject;
@@ -130,6 +131,7 @@ impl Tracker {
             },
         )?;
         publish(tx, &ProjectCreated { project_id: project.id }).await?;
+        record(tx, author, ActivityEntry::new(PROJECT_CREATED, "project", project.id)).await?;
         Ok(project)
     }
 
@@ -183,6 +185,8 @@ impl Tracker {
         }
         audit(tx, AuditEntry::new("tracker.project.delete").target("project", id)).await?;
         publish(tx, &ProjectDeleted { project_id: id }).await?;
+        let me = tx.ctx().actor().user();
+        record(tx, me, ActivityEntry::new(PROJECT_DELETED, "project", id)).await?;
         kernel_jobs::enqueue(tx, &PurgeProject { project_id: id }).await?;
         Ok(())
     }

@@ -96,7 +96,7 @@ impl Tracker {
 impl From<Tracker> for Pillar {
     fn from(tracker: Tracker) -> Self {
         let product = tracker.product.clone();
-        Self::new("tracker")
+        activity::declare(Self::new("tracker"))
             .migrations(Migrations::new("tracker", sqlx::migrate!("./migrations")))
             .tables([
                 Table::tenant("tracker", "project")
@@ -109,22 +109,22 @@ impl From<Tracker> for Pillar {
                         "updated_at",
                         "deleted_at",
                     ])
-                    .private(&["name", "description"]),
+                    .private(&["name", "description"])
+                    .searchable("english", &["name", "description"]),
                 Table::tenant("tracker", "issue")
                     .public(&["id", "project_id", "number", "status", "priority", "priority_rank"])
                     .public(&["assignee_id", "created_by", "created_at", "updated_at"])
-                    .private(&["title", "body"]),
+                    .private(&["title", "body"])
+                    .searchable("english", &["title", "body"])
+                    .searchable_within("project_id"),
                 Table::tenant("tracker", "comment")
                     .public(&["id", "issue_id", "created_by", "created_at", "updated_at"])
-                    .private(&["body"]),
+                    .private(&["body"])
+                    .searchable("english", &["body"]),
                 Table::tenant("tracker", "label")
                     .public(&["id", "colour", "created_at", "updated_at"])
                     .private(&["name"]),
                 Table::tenant("tracker", "issue_label").public(&["issue_id", "label_id"]),
-                Table::tenant("tracker", "activity")
-                    .public(&["id", "project_id", "issue_id", "issue_number", "kind", "status"])
-                    .public(&["assignee_id", "label_id", "comment_id", "issue_count", "user_id"])
-                    .public(&["created_at"]),
             ])
             .permissions(permission::ALL)
             .messages(TEXTS)
@@ -133,6 +133,5 @@ impl From<Tracker> for Pillar {
             .on_workspace_created(GettingStarted(tracker))
             .provides_entitlements(product)
             .jobs([JobDef::new::<PurgeProject, _, _>((), purge_project)])
-            .subscribers(activity::subscribers())
     }
 }

@@ -42,12 +42,12 @@ function group(section, number) {
   return element;
 }
 
-function show(sections) {
+function show(sections, nothing = palette.dataset.none) {
   list.replaceChildren(...sections.map(group));
   const count = options().length;
   list.hidden = count === 0;
   input.setAttribute("aria-expanded", String(count > 0));
-  note.textContent = count === 0 ? palette.dataset.none : "";
+  note.textContent = count === 0 ? nothing : "";
   choose(options()[0]);
 }
 
@@ -60,7 +60,8 @@ async function look() {
     const response = await fetch(url, { headers: { Accept: "text/html" }, signal: latest.signal });
     if (!response.ok) throw new Error(`status ${response.status}`);
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-    show([...fresh.querySelectorAll("#jump-results .jump-group")]);
+    const reasons = [...fresh.querySelectorAll("#jump-results .empty :is(h2, p)")].map((part) => part.textContent);
+    show([...fresh.querySelectorAll("#jump-results .jump-group")], reasons.join(". ") || undefined);
   } catch (error) {
     if (error.name === "AbortError") return;
     show([]);

@@ -20,6 +20,8 @@ use crate::table::Table;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Problem {
+    /// No catalogue says what people read of a kind of activity.
+    ActivityUntold(&'static str),
     /// The data keys cannot be had.
     DataKeys(DataKeyError),
     /// The database cannot be asked.
@@ -73,6 +75,7 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ActivityUntold(name) => write!(f, "no message activity.{name} says what people read of it"),
             Self::Catalog(finding) => write!(f, "{finding}"),
             Self::DataKeys(error) => f.write_str(&causes(error)),
             Self::Database(error) => write!(f, "the database cannot be asked: {}", causes(error)),
@@ -122,6 +125,8 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     twice("limit", of_all(|p| p.limits.iter().map(|x| x.name().to_owned()).collect()), problems);
     twice("job", of_all(job_kinds), problems);
     twice("chore", of_all(|p| p.chores.iter().map(|chore| chore.name().to_owned()).collect()), problems);
+    twice("activity", of_all(|p| p.activities.iter().map(|kind| kind.name().to_owned()).collect()), problems);
+    twice("noun", of_all(|p| p.names.iter().map(|(noun, _)| (*noun).to_owned()).collect()), problems);
     let tables = of_all(|p| p.tables.iter().map(|t| format!("{}.{}", t.schema(), t.name())).collect());
     twice("table", tables, problems);
     let schemas = of_all(|p| p.migrations.iter().map(|m| m.schema().to_owned()).collect());
@@ -137,6 +142,7 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     let unchanging = pillars.iter().flat_map(|p| &p.tables).filter(|table| !table.can_change());
     problems.extend(unchanging.flat_map(Table::sealed_columns).map(Problem::SealedForEver));
     problems.extend(config.http.problems().into_iter().map(Problem::Route));
+    problems.extend(config.activity.problem().map(|reason| Problem::Setting(reason.to_owned())));
     problems.extend(config.audit.problem().map(|reason| Problem::Setting(reason.to_owned())));
     let product = config.product.iter().flat_map(|product| product.problems(pillars));
     problems.extend(product.map(Problem::Setting));
@@ -161,6 +167,11 @@ fn routes(pillars: &[Pillar], problems: &mut Vec<Problem>) {
         pillars.iter().flat_map(|pillar| &pillar.permissions).map(|permission| permission.name()).collect();
     let features: BTreeSet<_> =
         pillars.iter().flat_map(|pillar| &pillar.features).map(|feature| feature.name()).collect();
+    let kinds = pillars.iter().flat_map(|pillar| &pillar.activities);
+    for kind in kinds.filter(|kind| !permissions.contains(kind.sees().name())) {
+        let (name, used_by) = (kind.sees().name(), kind.name().to_owned());
+        problems.push(Problem::Undeclared { what: "permission", name, used_by });
+    }
     for route in pillars.iter().flat_map(|pillar| &pillar.routes) {
         problems.extend(route.problems().into_iter().map(Problem::Route));
         let mut undeclared = |what, name: &'static str| {

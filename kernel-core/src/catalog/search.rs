@@ -24,8 +24,8 @@ impl Plan<'_> {
 
     /// Whether a function is one of those that securing a table makes.
     pub(super) fn is_search(&self, row: &FunctionRow) -> bool {
-        self.searchables().any(|(table, _)| {
-            row.schema == table.schema() && row.signature == secure::search::signature(table)
+        self.searchables().any(|(table, searchable)| {
+            row.schema == table.schema() && row.signature == secure::search::signature(table, searchable)
         })
     }
 
@@ -60,7 +60,7 @@ impl Plan<'_> {
         facts: &Facts<'_>,
         findings: &mut Findings,
     ) {
-        let signature = secure::search::signature(table);
+        let signature = secure::search::signature(table, searchable);
         let object = format!("{}.{signature}", table.schema());
         let found =
             facts.functions.iter().find(|row| row.schema == table.schema() && row.signature == signature);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 use super::{DbError, GlobalTx, Tx, WorkerDb};
+use crate::activity::ActivityConfig;
 use crate::chore::{Chore, Pace};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -15,10 +16,12 @@ const EVERY: Duration = Duration::from_mins(5);
 /// How many rows of each table go in one transaction.
 const BATCH: u32 = 5_000;
 
-/// How many expired rows were deleted.
+/// How many rows were deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Purged {
+    /// Entries of the activity feed that were kept long enough.
+    pub activities: u32,
     /// Stored answers to requests with an `Idempotency-Key`.
     pub idempotency_keys: u32,
     /// Counts of rate limits that are whole again.
@@ -26,32 +29,44 @@ pub struct Purged {
 }
 
 impl WorkerDb {
-    /// Deletes rows of the core that have expired, longest expired first: at most `limit` of each table, and never more
+    /// Deletes rows of the core that have expired or were kept long enough, longest expired first: at most `limit` of each table, and never more
     /// than 10 000. A worker does so every five minutes by itself. Call it again at once when it returns as many as it was
     /// allowed.
     ///
     /// # Errors
     /// A [`DbError`] when no connection is free or the database refuses; what was deleted before stays so.
-    pub async fn purge(&self, limit: u32, clock: &Clock) -> Result<Purged, DbError> {
-        self.queue(async |conn: &mut PgConnection| purge(conn, limit, clock).await).await
+    pub async fn purge(
+        &self,
+        limit: u32,
+        activity: ActivityConfig,
+        clock: &Clock,
+    ) -> Result<Purged, DbError> {
+        self.queue(async |conn: &mut PgConnection| purge(conn, limit, activity, clock).await).await
     }
 }
 
-async fn purge(conn: &mut PgConnection, limit: u32, clock: &Clock) -> Result<Purged, DbError> {
+async fn purge(
+    conn: &mut PgConnection,
+    limit: u32,
+    activity: ActivityConfig,
+    clock: &Clock,
+) -> Result<Purged, DbError> {
+    let months = i32::try_from(activity.retention_months).unwrap_or(i32::MAX);
     let (limit, clock) = (i32::try_from(limit).unwrap_or(i32::MAX), clock.manual_now());
+    let activities = store::activity::purge(conn, limit, months, clock).await?;
     let keys = store::idempotency::purge(conn, limit, clock).await?;
     let limits = store::rate_limit::purge(conn, limit, clock).await?;
     let count = |deleted: i32| u32::try_from(deleted).unwrap_or_default();
-    Ok(Purged { idempotency_keys: count(keys), rate_limits: count(limits) })
+    Ok(Purged { activities: count(activities), idempotency_keys: count(keys), rate_limits: count(limits) })
 }
 
-pub(crate) fn chore() -> Chore {
-    Chore::new("core.purge", EVERY, (), sweep)
+pub(crate) fn chore(activity: ActivityConfig) -> Chore {
+    Chore::new("core.purge", EVERY, activity, sweep)
 }
 
-async fn sweep((): (), tx: &mut GlobalTx) -> Result<Pace, Error> {
+async fn sweep(activity: ActivityConfig, tx: &mut GlobalTx) -> Result<Pace, Error> {
     let clock = tx.ctx().clock().clone();
-    let purged = purge(tx.conn(), BATCH, &clock).await?;
-    let full = purged.idempotency_keys.max(purged.rate_limits) >= BATCH;
+    let purged = purge(tx.conn(), BATCH, activity, &clock).await?;
+    let full = purged.activities.max(purged.idempotency_keys).max(purged.rate_limits) >= BATCH;
     Ok(if full { Pace::Again } else { Pace::Rest })
 }

@@ -1,6 +1,7 @@
 //! What every adapter does alike: reads a body as far as its route allows, carries a socket's conversation.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::Duration;
@@ -11,10 +12,13 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::{Method, Version};
+use http::{Method, Request, Version};
+use tokio::time::Instant;
 
+use super::file::{Payload, Pieces};
 use super::matcher::Matched;
-use super::reply::{Message, Pump, Shutdown, Socket, SocketHandler};
+use super::reply::{Message, Pump, Reply, Shutdown, Socket, SocketHandler};
+use crate::app::App;
 use crate::error::{Error, ErrorKind};
 
 /// What one message on a socket may weigh.
@@ -25,6 +29,33 @@ const BACKLOG: usize = 16;
 
 /// How long a socket's handler may go on after its client has left or the app shuts down.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Serves a request: what an adapter does between translating it and translating the reply.
+///
+/// A body is read whole before the request enters the app, unless the route reads a [`BodyFile`](super::BodyFile): then the
+/// app takes it from the client once it knows that the sender may call the route.
+pub async fn serve<E: Display>(
+    app: &App,
+    head: Parts,
+    body: impl Stream<Item = Result<Bytes, E>>,
+    peer: IpAddr,
+) -> Reply {
+    let (to, patience) = (app.find(&head), app.timeouts().body);
+    if !to.reads_file() {
+        return match receive(&to, &head, body, patience).await {
+            Ok(body) => app.call(to, Request::from_parts(head, body), peer).await,
+            Err(error) => app.refuse(to, head, peer, error).await,
+        };
+    }
+    let (pieces, payload) = Payload::coming();
+    let serving = app.call(to.clone(), Request::from_parts(head.clone(), payload), peer);
+    tokio::select! {
+        biased;
+        // A body that breaks off is refused at once, wherever the app is with it: some servers wait for no later answer.
+        () = feed(&to, &head, body, patience, pieces) => unreachable!("feeding never ends by itself"),
+        reply = serving => reply,
+    }
+}
 
 /// Reads the body of a request: none at all where no route matched, and never more than the route's limit.
 ///
@@ -38,35 +69,99 @@ pub async fn receive<E: Display>(
     body: impl Stream<Item = Result<Bytes, E>>,
     patience: Duration,
 ) -> Result<Bytes, Error> {
-    let announced = announced(head)?;
+    let mut arriving = Arriving::of(to, head)?;
     if to.route().is_none() {
         return Ok(Bytes::new());
     }
-    let limit = to.body_limit();
-    let too_large = || Error::new(ErrorKind::TooLarge, "too_large").arg("limit", limit);
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
     let whole = async {
         let (mut body, mut whole) = (pin!(body), BytesMut::new());
-        while announced != Some(whole.len())
+        while !arriving.is_whole()
             && let Some(piece) = body.next().await
         {
-            let mut piece = piece.map_err(|error| malformed(&format!("the body broke off: {error}")))?;
-            // Behind the announced length lies no body but another protocol.
-            piece.truncate(announced.map_or(usize::MAX, |length| length - whole.len()));
-            if piece.len() > limit - whole.len() {
-                return Err(too_large());
-            }
-            whole.extend_from_slice(&piece);
+            whole.extend_from_slice(&arriving.take(piece)?);
         }
-        if announced.is_some_and(|length| length > whole.len()) {
-            return Err(malformed("the body broke off"));
-        }
+        arriving.end()?;
         Ok(whole.freeze())
     };
     let whole = tokio::time::timeout(patience, whole).await;
-    whole.unwrap_or_else(|_| Err(Error::new(ErrorKind::TooSlow, "too_slow")))
+    whole.unwrap_or_else(|_| Err(too_slow()))
+}
+
+/// Hands the body on piece by piece, as far as its route allows, or says why it cannot be read. It never ends: what is
+/// being served does. `patience` is for the client alone, not for whoever takes the pieces.
+async fn feed<E: Display>(
+    to: &Matched,
+    head: &Parts,
+    body: impl Stream<Item = Result<Bytes, E>>,
+    patience: Duration,
+    pieces: Pieces,
+) {
+    let fed = async {
+        let (mut body, mut arriving, mut left) = (pin!(body), Arriving::of(to, head)?, patience);
+        while !arriving.is_whole() {
+            let asked = Instant::now();
+            let piece = tokio::time::timeout(left, body.next()).await.map_err(|_| too_slow())?;
+            left = left.saturating_sub(asked.elapsed());
+            let Some(piece) = piece else { break };
+            if !pieces.send(arriving.take(piece)?).await {
+                return Ok(());
+            }
+        }
+        arriving.end()
+    };
+    match fed.await {
+        Ok(()) => pieces.end().await,
+        Err(why) => pieces.break_off(why),
+    }
+    std::future::pending::<()>().await;
+}
+
+/// How much of a body has come, and how much may.
+struct Arriving {
+    announced: Option<usize>,
+    limit: usize,
+    length: usize,
+}
+
+impl Arriving {
+    fn of(to: &Matched, head: &Parts) -> Result<Self, Error> {
+        let arriving = Self { announced: announced(head)?, limit: to.body_limit(), length: 0 };
+        match arriving.announced {
+            Some(length) if length > arriving.limit && to.route().is_some() => Err(arriving.too_large()),
+            _ => Ok(arriving),
+        }
+    }
+
+    /// Whether no more has to be waited for.
+    fn is_whole(&self) -> bool {
+        self.announced == Some(self.length)
+    }
+
+    /// What of a piece belongs to the body.
+    fn take<E: Display>(&mut self, piece: Result<Bytes, E>) -> Result<Bytes, Error> {
+        let mut piece = piece.map_err(|error| malformed(&format!("the body broke off: {error}")))?;
+        // Behind the announced length lies no body but another protocol.
+        piece.truncate(self.announced.map_or(usize::MAX, |length| length - self.length));
+        if piece.len() > self.limit - self.length {
+            return Err(self.too_large());
+        }
+        self.length += piece.len();
+        Ok(piece)
+    }
+
+    /// The client says no more.
+    fn end(&self) -> Result<(), Error> {
+        let broken = self.announced.is_some_and(|length| length > self.length);
+        if broken { Err(malformed("the body broke off")) } else { Ok(()) }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::new(ErrorKind::TooLarge, "too_large").arg("limit", self.limit)
+    }
+}
+
+fn too_slow() -> Error {
+    Error::new(ErrorKind::TooSlow, "too_slow")
 }
 
 /// How long the body is, if its end does not have to be waited for.

@@ -2,6 +2,7 @@
 //! authentication, tenant, rate limit, CSRF, idempotency, handler.
 
 mod arrival;
+mod body;
 mod cors;
 mod csrf;
 mod departure;
@@ -29,12 +30,13 @@ use crate::app::{App, Shared};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Panicked};
 use crate::http::adapter::opens_socket;
+use crate::http::file::Payload;
 use crate::http::input::Incoming;
 use crate::http::matcher::{Matched, Target};
 use crate::http::page::CursorSeal;
 use crate::http::problem;
 use crate::http::reply::{Reply, Shutdown};
-use crate::http::route::{Access, RateClass, Route};
+use crate::http::route::{RateClass, Route};
 use crate::http::{Resolution, Timeouts};
 
 use arrival::Arrival;
@@ -59,6 +61,8 @@ struct Gate<'a> {
 struct Notes {
     ctx: Option<Ctx>,
     standing: Option<Standing>,
+    /// Where the client's address stands.
+    address: Option<Standing>,
 }
 
 impl App {
@@ -71,10 +75,10 @@ impl App {
     /// Serves a request from its first check to its committed effect. `peer` is the address of the connection.
     ///
     /// Dropping the future rolls back what it has not committed.
-    pub async fn call(&self, to: Matched, request: Request<Bytes>, peer: IpAddr) -> Reply {
+    pub async fn call(&self, to: Matched, request: Request<impl Into<Payload>>, peer: IpAddr) -> Reply {
         let (mut head, body) = request.into_parts();
         redact(&mut head.headers);
-        self.serve(&to, head, Ok(body), peer).await
+        self.serve(&to, head, Ok(body.into()), peer).await
     }
 
     /// Refuses a request that the adapter could not read: too large a body, a broken one.
@@ -110,14 +114,14 @@ impl App {
     /// Adds to the response of a host's own handler what every response of the app carries.
     pub fn finish(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, headers: &mut HeaderMap) {
         let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
-        let notes = Notes { ctx: None, standing: ctx.standing() };
+        let notes = Notes { standing: ctx.standing(), ..Notes::default() };
         Gate { app: &self.shared, head, arrival: &arrival }.dress(None, &notes, headers);
     }
 
     /// The finished reply that tells the caller of a host's own handler about an error.
     pub fn refusal(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, error: Error) -> Reply {
         let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
-        let notes = Notes { ctx: Some(ctx.clone()), standing: ctx.standing() };
+        let notes = Notes { ctx: Some(ctx.clone()), standing: ctx.standing(), address: None };
         Gate { app: &self.shared, head, arrival: &arrival }.depart(&self.find(head), &notes, Err(error))
     }
 
@@ -157,7 +161,7 @@ impl App {
     }
 
     /// Recovery, request id, log: the outermost layers.
-    async fn serve(&self, to: &Matched, head: Parts, body: Result<Bytes, Error>, peer: IpAddr) -> Reply {
+    async fn serve(&self, to: &Matched, head: Parts, body: Result<Payload, Error>, peer: IpAddr) -> Reply {
         let head = Arc::new(head);
         let arrival = self.arrive(&head, peer);
         let flight = self.shared.vitals.http.enter(to.route().map(Route::operation), arrival.started);
@@ -189,11 +193,11 @@ impl Gate<'_> {
         &self,
         to: &Matched,
         head: &Arc<Parts>,
-        body: Result<Bytes, Error>,
+        body: Result<Payload, Error>,
         notes: &mut Notes,
     ) -> Result<Reply, Error> {
-        let body = match body {
-            Ok(body) => body,
+        let payload = match body {
+            Ok(payload) => payload,
             Err(error) => {
                 self.limit_unread(notes)?;
                 return Err(error);
@@ -207,22 +211,13 @@ impl Gate<'_> {
                 Target::Missing | Target::Route { .. } => Err(Error::not_found()),
             };
         };
-        if body.len() > to.body_limit() {
-            self.limit_address(route.rate, self.shown(), notes).await?;
-            return Err(Error::new(ErrorKind::TooLarge, "too_large").arg("limit", to.body_limit()));
-        }
-        let name = match route.access {
-            Access::Member(_) => Some(self.named(to.workspace.as_deref())),
-            _ => None,
-        };
-        let (ctx, proof) = self.admit(route.rate, name, notes).await?;
-        self.guard(&ctx, proof, Some(&body))?;
-        self.allow(&ctx, route).await?;
+        let (ctx, body, file) = self.take(to, route, payload, notes).await?;
         let place = ctx.grant().map(|grant| grant.workspace().id());
         let incoming = Incoming {
             head: head.clone(),
             params: to.params.clone(),
             body,
+            file,
             takes_forms: route.page,
             reading: route.reading.clone(),
             seal: CursorSeal::new(self.app.keyring.clone(), format!("{}\n{place:?}", route.operation)),
@@ -327,6 +322,7 @@ impl Gate<'_> {
         } else if class == RateClass::Heavy && nobody {
             notes.spend(&limits.heavy, &subject).await?;
         }
+        notes.address = notes.standing;
         Ok(())
     }
 

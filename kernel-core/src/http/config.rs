@@ -1,6 +1,7 @@
 //! How requests are served: a plain struct that the host fills.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -218,6 +219,11 @@ pub struct HttpConfig {
     pub quotas: Quotas,
     /// What a body may weigh unless the route says otherwise.
     pub body_limit: usize,
+    /// Where bodies of more than 256 KiB lie while they are read, for routes that read a [`BodyFile`](super::BodyFile);
+    /// `/tmp` unless said. Where that is kept in memory, name a directory on disk.
+    pub spool_directory: PathBuf,
+    /// How many bodies lie there at once; who brings another is told to try again. 16 unless said.
+    pub spool_files: usize,
     /// How long a server waits for slow clients.
     pub timeouts: Timeouts,
     /// How long a stored answer to an `Idempotency-Key` is repeated.
@@ -247,6 +253,8 @@ impl Default for HttpConfig {
             trusted_proxies: Vec::new(),
             quotas: Quotas::default(),
             body_limit: BODY_LIMIT,
+            spool_directory: PathBuf::from("/tmp"),
+            spool_files: 16,
             timeouts: Timeouts::default(),
             idempotency_ttl: Duration::from_hours(24),
             csp: Csp::default(),
@@ -296,7 +304,7 @@ impl HttpConfig {
             problems.push("http: the window of a quota is longer than a year".to_owned());
         }
         let no_time = self.timeouts.head.is_zero() || self.timeouts.body.is_zero();
-        if quotas.subjects == 0 || self.body_limit == 0 || no_time {
+        if quotas.subjects == 0 || self.body_limit == 0 || self.spool_files == 0 || no_time {
             problems.push("http: a limit of nothing would refuse every request".to_owned());
         }
         problems

@@ -13,6 +13,7 @@ use http::request::Parts;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use super::file::BodyFile;
 use super::page::CursorSeal;
 use super::schema::{InputShape, Reading};
 use crate::error::{Error, ErrorKind};
@@ -27,6 +28,8 @@ pub struct Incoming {
     pub(crate) head: Arc<Parts>,
     pub(crate) params: Vec<(String, String)>,
     pub(crate) body: Bytes,
+    /// The body of a route that reads a file, which is then not in `body`.
+    pub(crate) file: Option<BodyFile>,
     pub(crate) takes_forms: bool,
     pub(crate) reading: Arc<Reading>,
     pub(crate) seal: CursorSeal,
@@ -55,10 +58,16 @@ impl Incoming {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The bytes of the body, at most as many as the route's limit.
+    /// The bytes of the body, at most as many as the route's limit; none where the body is a [file](Self::file).
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The body as a file. Who reads it says so with [`InputShape::file`], or all of it has been in memory.
+    #[must_use]
+    pub fn file(&self) -> BodyFile {
+        self.file.clone().unwrap_or_else(|| self.body.clone().into())
     }
 
     /// The query's parameters in order, decoded. A name that the handler does not read is refused, and so is one

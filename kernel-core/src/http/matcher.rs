@@ -8,6 +8,7 @@ use http::Method;
 use http::request::Parts;
 
 use super::config::{HttpConfig, Resolution};
+use super::input::is_form;
 use super::openapi;
 use super::reply::Shutdown;
 use super::route::{Access, Route};
@@ -49,6 +50,7 @@ pub struct Matched {
     pub(crate) params: Vec<(String, String)>,
     pub(crate) workspace: Option<String>,
     body_limit: usize,
+    reads_file: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +71,12 @@ impl Matched {
     #[must_use]
     pub fn body_limit(&self) -> usize {
         self.body_limit
+    }
+
+    /// Whether the body may be handed over as [`Payload::Coming`](super::Payload).
+    #[must_use]
+    pub fn reads_file(&self) -> bool {
+        self.reads_file
     }
 
     /// The route; `None` when the path or the method is unknown.
@@ -165,6 +173,7 @@ impl Table {
             params: Vec::new(),
             workspace: None,
             body_limit: self.body_limit,
+            reads_file: false,
         };
         let Ok(found) = self.router.at(path) else { return matched };
         // The raw path was matched, so an encoded slash stays inside its segment.
@@ -183,7 +192,10 @@ impl Table {
         matched.target = match route {
             Some(route) => {
                 matched.html = route.page;
-                matched.body_limit = route.body_limit.unwrap_or(self.body_limit);
+                matched.reads_file = route.reading.reads_file && !is_form(&head.headers);
+                // Where a file is read, a form is the exception, which lies in memory.
+                let usual = route.reading.reads_file && !matched.reads_file;
+                matched.body_limit = route.body_limit.filter(|_| !usual).unwrap_or(self.body_limit);
                 Target::Route { route: route.clone(), template: place.template.clone() }
             }
             None if head.method == Method::OPTIONS => Target::Options(place.allow()),

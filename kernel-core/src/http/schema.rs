@@ -32,6 +32,7 @@ pub struct InputShape<'g> {
     pub(crate) body: Option<Schema>,
     pub(crate) content_type: &'static str,
     pub(crate) paged: bool,
+    pub(crate) file: bool,
     pub(crate) twice: Vec<&'static str>,
 }
 
@@ -44,7 +45,8 @@ impl std::fmt::Debug for InputShape<'_> {
 impl<'g> InputShape<'g> {
     pub(crate) fn new(generator: &'g mut SchemaGenerator) -> Self {
         let content_type = "application/json";
-        Self { generator, path: None, query: None, body: None, content_type, paged: false, twice: Vec::new() }
+        let (path, query, body) = (None, None, None);
+        Self { generator, path, query, body, content_type, paged: false, file: false, twice: Vec::new() }
     }
 
     /// The handler reads a `T` from the path.
@@ -75,6 +77,12 @@ impl<'g> InputShape<'g> {
     pub fn text<T: JsonSchema>(&mut self, content_type: &'static str) {
         self.body::<T>();
         self.content_type = content_type;
+    }
+
+    /// The handler reads the body as a [`BodyFile`](super::BodyFile), whatever it holds: [`body`](Self::body) or
+    /// [`text`](Self::text) says that.
+    pub fn file(&mut self) {
+        self.file = true;
     }
 
     /// The handler reads `cursor` and `limit` from the query.
@@ -166,6 +174,8 @@ pub(crate) struct Reading {
     pub(crate) reads_body: bool,
     /// Whether the body is an object.
     pub(crate) object_body: bool,
+    /// The body is a file, unless it is a form.
+    pub(crate) reads_file: bool,
     /// The query's parameters, and whether each may come more than once.
     pub(crate) query: BTreeMap<String, bool>,
     pub(crate) problems: Vec<String>,
@@ -176,8 +186,13 @@ impl Reading {
         let mut generator = for_inputs();
         let mut shape = InputShape::new(&mut generator);
         describe(&mut shape);
-        let InputShape { path, query, body, paged, twice, .. } = shape;
-        let mut reading = Self { reads_path: path.is_some(), reads_body: body.is_some(), ..Self::default() };
+        let InputShape { path, query, body, paged, file, twice, .. } = shape;
+        let mut reading = Self {
+            reads_path: path.is_some(),
+            reads_body: body.is_some() || file,
+            reads_file: file,
+            ..Self::default()
+        };
         reading.problems = twice.into_iter().map(|part| format!("reads the {part} twice")).collect();
         if let Some(path) = path {
             reading.path = properties(&path).map(|properties| properties.keys().cloned().collect());

@@ -18,14 +18,19 @@ const MOST: u32 = 1_000;
 const QUERY_LENGTH: u32 = 250;
 
 /// Name and argument types of the table's search function.
-pub(crate) fn signature(table: &Table) -> String {
-    format!("search_{}(text,integer)", table.name())
+pub(crate) fn signature(table: &Table, searchable: &Searchable) -> String {
+    let within = if searchable.within.is_some() { ",uuid" } else { "" };
+    format!("search_{}(text,integer{within})", table.name())
 }
 
 /// What the function does, with the schema of `pg_trgm` in it.
 pub(crate) fn body(table: &Table, searchable: &Searchable, trigrams: &str) -> String {
     let (from, language) = (format!("\"{}\".\"{}\"", table.schema(), table.name()), searchable.language);
     let part = searchable.columns.first().copied().unwrap_or_default();
+    let narrowed = searchable
+        .within
+        .map(|column| format!(" AND (within IS NULL OR t.\"{column}\" = within)"))
+        .unwrap_or_default();
     format!(
         r#"
 #variable_conflict use_column
@@ -41,10 +46,11 @@ BEGIN
     RETURN QUERY
     WITH found AS (
         (SELECT t.id, ts_rank(t.search, words) AS rank FROM {from} AS t
-         WHERE t.workspace_id = workspace AND t.search @@ words LIMIT {CANDIDATES})
+         WHERE t.workspace_id = workspace AND t.search @@ words{narrowed} LIMIT {CANDIDATES})
         UNION ALL
         (SELECT t.id, {trigrams}.word_similarity(wanted, t."{part}") FROM {from} AS t
-         WHERE plain AND t.workspace_id = workspace AND wanted OPERATOR({trigrams}.<%) t."{part}" LIMIT {CANDIDATES})
+         WHERE plain AND t.workspace_id = workspace AND wanted OPERATOR({trigrams}.<%) t."{part}"{narrowed}
+         LIMIT {CANDIDATES})
     )
     SELECT f.id, sum(f.rank)::real FROM found AS f GROUP BY f.id ORDER BY 2 DESC, 1 DESC
     LIMIT least(greatest(most, 0), {MOST});
@@ -56,7 +62,12 @@ END"#
 pub(super) fn secure(table: &Table, searchable: &Searchable, roles: &RoleNames) -> String {
     let RoleNames { app, worker, operator, search, .. } = roles;
     let (schema, name) = (table.schema(), table.name());
-    let function = format!("\"{schema}\".\"search_{name}\"(text, integer)");
+    // Without a part all parts are meant, so only the function without that argument is strict.
+    let (types, argument, strict) = match searchable.within {
+        Some(_) => ("text, integer, uuid", ", within uuid", "CALLED ON NULL INPUT"),
+        None => ("text, integer", "", "STRICT"),
+    };
+    let function = format!("\"{schema}\".\"search_{name}\"({types})");
     let body = body(table, searchable, TRIGRAMS);
     format!(
         r#"DO $secure$
@@ -69,9 +80,9 @@ BEGIN
         RAISE EXCEPTION '{schema}.{name} is declared searchable, but no migration calls kernel_core.make_searchable for it';
     END IF;
     EXECUTE replace($function$
-        CREATE OR REPLACE FUNCTION "{schema}"."search_{name}"(query text, most integer)
+        CREATE OR REPLACE FUNCTION "{schema}"."search_{name}"(query text, most integer{argument})
         RETURNS TABLE (id uuid, rank real)
-        LANGUAGE plpgsql STABLE SECURITY DEFINER STRICT ROWS 100
+        LANGUAGE plpgsql STABLE SECURITY DEFINER {strict} ROWS 100
         SET search_path = pg_catalog SET plan_cache_mode = force_custom_plan
         AS $body${body}$body$
     $function$, '{TRIGRAMS}', trigrams);

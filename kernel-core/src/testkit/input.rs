@@ -8,7 +8,7 @@ use http::Request;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::http::{CursorSeal, Incoming, Input, Reading};
+use crate::http::{BodyFile, CursorSeal, Incoming, Input, Reading};
 use crate::secret::Keyring;
 
 /// What a route that reads an `I` would take from this request. `params` are the values of its path. Forms are for pages
@@ -30,12 +30,15 @@ pub fn read<I: Input>(request: Request<Bytes>, params: &[(&str, &str)], forms: b
     let (head, body) = request.into_parts();
     let keyring = Keyring::fixed(Clock::manual(DateTime::UNIX_EPOCH), &[(1, [1; 32], DateTime::UNIX_EPOCH)]);
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let reading = Reading::of(I::describe);
+    let file = reading.reads_file.then(|| BodyFile::from(body.clone()));
     let incoming = Incoming {
         head: Arc::new(head),
         params: params.collect(),
         body,
+        file,
         takes_forms: forms,
-        reading: Arc::new(Reading::of(I::describe)),
+        reading: Arc::new(reading),
         seal: CursorSeal::new(keyring, "test".to_owned()),
     };
     incoming.query()?;

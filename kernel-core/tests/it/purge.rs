@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use kernel_core::testkit::TestKernel;
-use kernel_core::{DbError, Workspace};
+use kernel_core::{ActivityConfig, DbError, Workspace};
 use sqlx::{Connection, Executor, PgConnection};
 
 async fn answers(kernel: &TestKernel, workspace: &Workspace, hours: &[i64]) {
@@ -34,7 +34,9 @@ async fn expired_answers_of_all_workspaces_go_a_few_at_a_time() {
     answers(&kernel, &one, &[-2, -1, 1]).await;
     answers(&kernel, &two, &[-3, 0, 2]).await;
     let worker = kernel.app.worker().unwrap();
-    let purge = async |limit| worker.purge(limit, &kernel.clock).await.unwrap().idempotency_keys;
+    let purge = async |limit| {
+        worker.purge(limit, ActivityConfig::default(), &kernel.clock).await.unwrap().idempotency_keys
+    };
     assert_eq!((purge(3).await, purge(3).await, purge(3).await), (3, 1, 0));
     assert_eq!(rows(&kernel, "idempotency_key").await, 2);
     kernel.clock.advance(TimeDelta::hours(1));
@@ -54,7 +56,9 @@ async fn counts_go_when_their_quota_has_long_been_whole() {
         assert_eq!(taken.await.unwrap(), 1);
     }
     let worker = kernel.app.worker().unwrap();
-    let purge = async |limit| worker.purge(limit, &kernel.clock).await.unwrap().rate_limits;
+    let purge = async |limit| {
+        worker.purge(limit, ActivityConfig::default(), &kernel.clock).await.unwrap().rate_limits
+    };
     assert_eq!(purge(10).await, 0, "they may still be spent from");
     kernel.clock.advance(TimeDelta::hours(3));
     assert_eq!((purge(1).await, purge(10).await, purge(10).await), (1, 1, 0));

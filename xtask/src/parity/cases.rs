@@ -3,6 +3,7 @@
 mod access;
 mod body;
 mod connection;
+mod file;
 mod header;
 mod malformed;
 mod method;
@@ -22,6 +23,7 @@ pub(super) fn all() -> Vec<Case> {
         query::cases(),
         header::cases(),
         body::cases(),
+        file::cases(),
         connection::cases(),
         access::cases(),
         workspace::cases(),

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use garde::Validate;
 use http::Method;
 use kernel_core::http::{
-    Access, Body, Call, Created, Either, Head, Html, Idempotency, Json, NoContent, Path, Query, RateClass,
-    Route, SeeOther,
+    Access, Body, BodyFile, Call, Created, Either, Head, Html, Idempotency, Incoming, Input, InputShape,
+    Json, NoContent, Path, Query, RateClass, Route, SeeOther,
 };
 use kernel_core::{AuditEntry, Error, ErrorKind, GlobalTx, Pillar, TenantTx, Tx, audit};
 use schemars::JsonSchema;
@@ -83,6 +83,8 @@ fn in_workspace(runs: &Runs) -> Vec<Route> {
             runs(),
             create_slowly,
         ),
+        Route::tenant(Method::POST, "/uploads", "parity.upload.create", WRITE, runs(), upload)
+            .body_limit(SMALL * SMALL),
         Route::tenant(Method::GET, "/search", "parity.search", READ, runs(), search),
         Route::tenant(Method::GET, "/broken", "parity.note.panic", READ, runs(), panic_in_transaction),
         Route::tenant(Method::GET, "/luxury", "parity.luxury.show", READ, runs(), search)
@@ -172,6 +174,33 @@ async fn create(runs: Runs, tx: &mut TenantTx, Body(note): Body<Note>) -> Result
     let _run = runs.begin();
     audit(tx, AuditEntry::new("parity.note.create")).await?;
     Ok(Created(note))
+}
+
+/// A file of any kind.
+struct Upload(BodyFile);
+
+impl Input for Upload {
+    fn read(from: &Incoming) -> Result<Self, Error> {
+        Ok(Self(from.file()))
+    }
+
+    fn describe(shape: &mut InputShape<'_>) {
+        shape.text::<String>("text/plain");
+        shape.file();
+    }
+}
+
+/// Adds up the bytes of a file.
+async fn upload(runs: Runs, tx: &mut TenantTx, Upload(file): Upload) -> Result<Json<(u64, u64)>, Error> {
+    let _run = runs.begin();
+    let (mut at, mut count) = (0, 0);
+    while at < file.length() {
+        let piece = file.read(at).await?;
+        at += piece.len() as u64;
+        count += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    }
+    audit(tx, AuditEntry::new("parity.upload.create")).await?;
+    Ok(Json((at, count)))
 }
 
 async fn create_slowly(runs: Runs, tx: &mut TenantTx, body: Body<Note>) -> Result<Created<Note>, Error> {

@@ -2,16 +2,15 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use kernel_core::http::{Incoming, Input, InputShape};
+use kernel_core::http::{BodyFile, Incoming, Input, InputShape};
 use kernel_core::{Error, ErrorKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// The bytes of a file sent as `text/csv`, in UTF-8.
+/// A file sent as `text/csv`, in UTF-8.
 #[derive(Debug, Clone)]
-pub(crate) struct Csv(pub(crate) Bytes);
+pub(crate) struct Csv(pub(crate) BodyFile);
 
 const TYPE: &str = "text/csv";
 
@@ -32,7 +31,7 @@ impl Csv {
 impl Input for Csv {
     fn read(from: &Incoming) -> Result<Self, Error> {
         if Self::is_in(&from.head().headers) {
-            Ok(Self(from.body().clone()))
+            Ok(Self(from.file()))
         } else {
             Err(Error::new(ErrorKind::UnsupportedMediaType, "unsupported_media_type"))
         }
@@ -40,6 +39,7 @@ impl Input for Csv {
 
     fn describe(shape: &mut InputShape<'_>) {
         shape.text::<CsvText>(TYPE);
+        shape.file();
     }
 }
 

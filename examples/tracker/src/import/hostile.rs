@@ -1,11 +1,13 @@
 //! What holds of files of issues, whatever is in them.
 
+use bytes::Bytes;
 use csv::Writer;
+use kernel_core::http::BodyFile;
+use tokio::runtime::Builder;
 
 use super::People;
 use super::problem::Problems;
 use super::row::{Row, Rows};
-use crate::error::Error;
 
 /// Every row keeps the rules of an issue, every line is in the file, and what was read can be written and read again.
 pub(crate) fn file(data: &[u8]) {
@@ -33,15 +35,18 @@ pub(crate) fn file(data: &[u8]) {
 }
 
 fn read(data: &[u8]) -> (Vec<Row>, Problems) {
-    let (mut good, mut problems) = (Vec::new(), Problems::default());
-    let mut rows = match Rows::of(data) {
-        Ok(rows) => rows,
-        Err(Error::ImportRefused(problems)) => return (good, problems),
-        Err(_) => return (good, problems),
-    };
+    let runtime = Builder::new_current_thread().build().expect("a runtime needs nothing");
+    let file = BodyFile::from(Bytes::copy_from_slice(data));
     let lines = data.split(|byte| *byte == b'\n').count();
+    runtime.block_on(rows(&file, lines))
+}
+
+async fn rows(file: &BodyFile, lines: usize) -> (Vec<Row>, Problems) {
+    let (mut good, mut problems) = (Vec::new(), Problems::default());
+    // The first line may be refused for what it names.
+    let Ok(mut rows) = Rows::of(file).await else { return (good, problems) };
     let mut last = 0;
-    while let Some(line) = rows.next().expect("bytes in memory can be read") {
+    while let Some(line) = rows.next().await.expect("bytes in memory can be read") {
         let number = line.number();
         assert!(
             number >= last && usize::try_from(number).is_ok_and(|number| number <= lines),

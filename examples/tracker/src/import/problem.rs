@@ -42,6 +42,9 @@ impl FromStr for Place {
 pub struct Problems {
     told: BTreeMap<Place, String>,
     count: usize,
+    /// How often something was noted, of a place that was noted before too: a bare carriage return ends a row, and the next
+    /// one is in the same line.
+    notes: usize,
     latest: Option<Place>,
 }
 
@@ -50,6 +53,7 @@ impl Problems {
     pub(super) fn add(&mut self, line: u64, column: Option<&str>, why: impl Into<String>) {
         let column = column.map(|column| column.chars().take(NAME_MAX).collect());
         let place = Place { line, column };
+        self.notes += 1;
         if self.latest.as_ref() == Some(&place) {
             return;
         }
@@ -68,6 +72,10 @@ impl Problems {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    pub(super) fn notes(&self) -> usize {
+        self.notes
     }
 
     /// How many are told.

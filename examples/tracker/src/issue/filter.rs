@@ -8,12 +8,15 @@ use kernel_core::http::Sort;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{IssueId, ListedIssue, Priority, Status};
+use super::{IssueId, Priority, RankedIssue, Status};
 use crate::label::LabelId;
 use crate::text::{OrBlank, blank_as_none};
 
 /// The order of a list when nobody asks for another.
 pub(crate) const NEWEST_FIRST: Sort<IssueOrder> = Sort { key: IssueOrder::CreatedAt, descending: true };
+
+/// The same of a list that looks for words.
+pub(crate) const BEST_FIRST: Sort<IssueOrder> = Sort { key: IssueOrder::Relevance, descending: true };
 
 const TEXT_MAX: usize = 120;
 
@@ -37,11 +40,12 @@ pub struct IssueFilter {
     #[serde(default, deserialize_with = "blank_as_none")]
     #[schemars(with = "Option<OrBlank<LabelId>>")]
     pub label: Option<LabelId>,
-    /// Those with this text in their title, in capitals or not.
+    /// Those with these words in their title or description, or with words like them or begun like them in their title:
+    /// the 1,000 that match best. Typed as people type: words, `"a phrase"`, `or`, `-without`.
     #[serde(default, deserialize_with = "blank_as_none")]
     #[schemars(with = "Option<OrBlank<SearchText>>")]
     pub q: Option<SearchText>,
-    /// Their order; the newest first unless said.
+    /// Their order. Unless said, the newest first, and with `q` those that match best.
     #[serde(default, deserialize_with = "blank_as_none")]
     #[schemars(with = "Option<OrBlank<Sort<IssueOrder>>>")]
     pub sort: Option<Sort<IssueOrder>>,
@@ -55,6 +59,8 @@ pub enum IssueOrder {
     CreatedAt,
     /// How much it matters.
     Priority,
+    /// How well it matches `q`; without `q` the same as `created_at`.
+    Relevance,
     /// Its title.
     Title,
     /// When it was last changed.
@@ -109,7 +115,7 @@ impl SearchText {
 impl<'de> Deserialize<'de> for SearchText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let sound = text.chars().count() <= TEXT_MAX && !text.contains('\0');
+        let sound = (1..=TEXT_MAX).contains(&text.chars().count()) && !text.contains('\0');
         if sound { Ok(Self(text)) } else { Err(serde::de::Error::custom("too long, or no text")) }
     }
 }
@@ -135,14 +141,17 @@ pub(crate) enum Position {
     Age(DateTime<Utc>, IssueId),
     Change(DateTime<Utc>, IssueId),
     Rank(i16, IssueId),
+    /// The bits of the rank, so that it comes back as it was.
+    Relevance(u32, IssueId),
     Title(String, IssueId),
 }
 
 impl Position {
-    pub(crate) fn of(order: IssueOrder, issue: &ListedIssue) -> Self {
+    pub(crate) fn of(order: IssueOrder, RankedIssue { listed: issue, rank }: &RankedIssue) -> Self {
         match order {
             IssueOrder::CreatedAt => Self::Age(issue.created_at, issue.id),
             IssueOrder::Priority => Self::Rank(issue.priority.rank(), issue.id),
+            IssueOrder::Relevance => Self::Relevance(rank.to_bits(), issue.id),
             IssueOrder::Title => Self::Title(issue.title.clone(), issue.id),
             IssueOrder::UpdatedAt => Self::Change(issue.updated_at, issue.id),
         }
@@ -154,6 +163,7 @@ pub(crate) fn sort_name(sort: Sort<IssueOrder>) -> String {
     let name = match sort.key {
         IssueOrder::CreatedAt => "created_at",
         IssueOrder::Priority => "priority",
+        IssueOrder::Relevance => "relevance",
         IssueOrder::Title => "title",
         IssueOrder::UpdatedAt => "updated_at",
     };
@@ -164,10 +174,11 @@ impl IssueOrder {
     /// The column that holds it.
     pub(crate) fn column(self) -> &'static str {
         match self {
-            Self::CreatedAt => "created_at",
-            Self::Priority => "priority_rank",
-            Self::Title => "title",
-            Self::UpdatedAt => "updated_at",
+            Self::CreatedAt => "i.created_at",
+            Self::Priority => "i.priority_rank",
+            Self::Relevance => "f.rank",
+            Self::Title => "i.title",
+            Self::UpdatedAt => "i.updated_at",
         }
     }
 }

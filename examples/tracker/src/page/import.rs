@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use garde::Validate;
 use http::Method;
-use kernel_core::http::{Either, Html, Incoming, Input, InputShape, Path, Query, RateClass, Route, SeeOther};
+use kernel_core::http::{
+    BODY_LIMIT, BodyFile, Either, Html, Incoming, Input, InputShape, Path, Query, RateClass, Route, SeeOther,
+};
 use kernel_core::{Error, TenantTx};
 use minijinja::{Value, context};
 use schemars::JsonSchema;
@@ -50,16 +52,17 @@ struct Pasted {
 }
 
 /// The file itself, as the page's script sends it, or its text in a form.
-struct Upload(Form<Pasted>, Option<Bytes>);
+struct Upload(Form<Pasted>, Option<BodyFile>);
 
 impl Input for Upload {
     fn read(from: &Incoming) -> Result<Self, Error> {
-        let file = Csv::is_in(&from.head().headers).then(|| from.body().clone());
+        let file = Csv::is_in(&from.head().headers).then(|| from.file());
         Ok(Self(Form::read(from)?, file))
     }
 
     fn describe(shape: &mut InputShape<'_>) {
         Form::<Pasted>::describe(shape);
+        shape.file();
     }
 }
 
@@ -86,7 +89,7 @@ async fn send(
         None => form,
     };
     let work = async |tx: &mut TenantTx, pasted: Pasted| {
-        tracker.import_issues(tx, id, file.unwrap_or_else(|| pasted.file.into())).await
+        tracker.import_issues(tx, id, file.unwrap_or_else(|| Bytes::from(pasted.file).into())).await
     };
     match form.carry_out(tx, work).await? {
         Ok(done) => {
@@ -106,7 +109,9 @@ async fn send(
 
 async fn content(tracker: &Tracker, tx: &mut TenantTx, id: ProjectId, frame: &Frame) -> Result<Value, Error> {
     let project = project::shown(&tracker.project(tx, id).await?, frame.base());
-    Ok(context! { project, rows_max => ROWS_MAX, bytes_max => BYTES_MAX, done => (), problems => () })
+    Ok(
+        context! { project, rows_max => ROWS_MAX, bytes_max => BYTES_MAX, text_max => BODY_LIMIT, done => (), problems => () },
+    )
 }
 
 /// What is wrong with the file, line by line.

@@ -11,15 +11,15 @@ use minijinja::{Value, context};
 use super::form::Form;
 use super::frame::Asked;
 use super::person::Names;
-use super::{base_of, label, next_url, time};
+use super::{activity, base_of, label, next_url, time};
 use crate::issue::{Assignee, IssueFilter, ListedIssue, SearchText, sort_name};
 use crate::label::{Label, LabelId};
 use crate::permission::{ISSUE_READ, PROJECT_CREATE, PROJECT_READ};
 use crate::project::{NewProject, Project, ProjectId};
 use crate::tracker::Tracker;
 
-/// The orders on offer, the usual one first.
-const SORTS: [&str; 5] = ["-created_at", "created_at", "-updated_at", "-priority", "title"];
+/// The orders on offer beside the usual one.
+const SORTS: [&str; 6] = ["-relevance", "-created_at", "created_at", "-updated_at", "-priority", "title"];
 
 pub(super) fn routes(tracker: &Tracker) -> Vec<Route> {
     let (get, post) = (Method::GET, Method::POST);
@@ -58,7 +58,8 @@ async fn list(
     let Items { items, next_cursor, .. } = tracker.projects(tx, &page).await?;
     let items: Vec<_> = items.iter().map(|project| shown(project, frame.base())).collect();
     let next_url = next_url(&asked.path, &[], next_cursor);
-    tracker.pages.html("projects.html", &frame, context! { items, next_url })
+    let activity = activity::latest(&tracker, tx, frame.base()).await?;
+    tracker.pages.html("projects.html", &frame, context! { items, next_url, activity })
 }
 
 async fn new_form(tracker: Tracker, tx: &mut TenantTx, asked: Asked) -> Result<Html, Error> {

@@ -2,8 +2,7 @@ use kernel_core::http::Sort;
 use kernel_core::{UserId, WorkspaceId};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use crate::issue::{Issue, IssueId, IssueOrder, ListedIssue, Position, Priority, Status};
-use crate::jump::IssueFound;
+use crate::issue::{Issue, IssueId, IssueOrder, Position, Priority, RankedIssue, Status};
 use crate::label::LabelId;
 use crate::project::ProjectId;
 
@@ -86,36 +85,43 @@ pub(crate) struct Wanted<'a> {
     pub(crate) limit: i64,
 }
 
+/// At most so many matches are looked at: what a search function gives.
+const MATCHES_MAX: i32 = 1000;
+
 pub(crate) async fn list(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     wanted: Wanted<'_>,
-) -> Result<Vec<ListedIssue>, sqlx::Error> {
+) -> Result<Vec<RankedIssue>, sqlx::Error> {
     let mut query = QueryBuilder::<Postgres>::new(
-        "SELECT id, project_id, number, title, status, priority, assignee_id, created_by, created_at, updated_at \
-         FROM tracker.issue WHERE workspace_id = ",
+        "SELECT i.id, i.project_id, i.number, i.title, i.status, i.priority, i.assignee_id, i.created_by, \
+         i.created_at, i.updated_at, ",
     );
-    query.push_bind(workspace).push(" AND project_id = ").push_bind(wanted.project);
+    if let Some(text) = wanted.text {
+        query.push("f.rank FROM tracker.search_issue(").push_bind(text.to_owned());
+        query.push(", ").push_bind(MATCHES_MAX).push(", ").push_bind(wanted.project);
+        query.push(") AS f JOIN tracker.issue AS i ON i.id = f.id WHERE i.workspace_id = ");
+    } else {
+        query.push("0::real AS rank FROM tracker.issue AS i WHERE i.workspace_id = ");
+    }
+    query.push_bind(workspace).push(" AND i.project_id = ").push_bind(wanted.project);
     if let Some(status) = wanted.status {
-        query.push(" AND status = ").push_bind(status.name());
+        query.push(" AND i.status = ").push_bind(status.name());
     }
     if let Some(priority) = wanted.priority {
-        query.push(" AND priority = ").push_bind(priority.name());
+        query.push(" AND i.priority = ").push_bind(priority.name());
     }
     if let Some(assignee) = wanted.assignee {
-        query.push(" AND assignee_id = ").push_bind(assignee);
+        query.push(" AND i.assignee_id = ").push_bind(assignee);
     }
     if let Some(label) = wanted.label {
-        query.push(" AND id IN (SELECT issue_id FROM tracker.issue_label WHERE workspace_id = ");
+        query.push(" AND i.id IN (SELECT issue_id FROM tracker.issue_label WHERE workspace_id = ");
         query.push_bind(workspace).push(" AND label_id = ").push_bind(label).push(")");
-    }
-    if let Some(text) = wanted.text {
-        query.push(" AND strpos(lower(title), lower(").push_bind(text.to_owned()).push(")) > 0");
     }
     let column = wanted.order.key.column();
     let (beyond, direction) = if wanted.order.descending { ("<", "DESC") } else { (">", "ASC") };
     if let Some(after) = wanted.after {
-        query.push(format_args!(" AND ({column}, id) {beyond} ("));
+        query.push(format_args!(" AND ({column}, i.id) {beyond} ("));
         let id = match after {
             Position::Age(at, id) | Position::Change(at, id) => {
                 query.push_bind(at);
@@ -125,6 +131,10 @@ pub(crate) async fn list(
                 query.push_bind(rank);
                 id
             }
+            Position::Relevance(rank, id) => {
+                query.push_bind(f32::from_bits(rank));
+                id
+            }
             Position::Title(title, id) => {
                 query.push_bind(title);
                 id
@@ -132,35 +142,10 @@ pub(crate) async fn list(
         };
         query.push(", ").push_bind(id).push(")");
     }
-    query.push(format_args!(" ORDER BY {column} {direction}, id {direction} LIMIT ")).push_bind(wanted.limit);
+    query
+        .push(format_args!(" ORDER BY {column} {direction}, i.id {direction} LIMIT "))
+        .push_bind(wanted.limit);
     query.build_query_as().fetch_all(conn).await
-}
-
-/// Issues of any project with this text in their title, or with this number; all of them without a text. Those that
-/// were changed last come first.
-pub(crate) async fn find_by_text(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    text: &str,
-    limit: i64,
-) -> Result<Vec<IssueFound>, sqlx::Error> {
-    sqlx::query_as(
-        r"
-        SELECT i.id, p.key, i.number, i.title, i.status
-        FROM tracker.project AS p
-        JOIN tracker.issue AS i ON i.workspace_id = p.workspace_id AND i.project_id = p.id
-        WHERE p.workspace_id = $1
-            AND p.deleted_at IS NULL
-            AND ($2 = '' OR strpos(lower(i.title), lower($2)) > 0 OR p.key || '-' || i.number = upper($2))
-        ORDER BY i.updated_at DESC, i.id DESC
-        LIMIT $3
-        ",
-    )
-    .bind(workspace)
-    .bind(text)
-    .bind(limit)
-    .fetch_all(conn)
-    .await
 }
 
 pub(crate) async fn find(
@@ -264,4 +249,24 @@ pub(crate) async fn delete_of_project(
     .execute(conn)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Key of the project, number and title of those of these issues that are in sight.
+pub(crate) async fn names(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    ids: &[IssueId],
+) -> Result<Vec<(IssueId, String, i64, String)>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT i.id, p.key, i.number, i.title
+        FROM tracker.issue AS i
+        JOIN tracker.project AS p ON p.workspace_id = i.workspace_id AND p.id = i.project_id
+        WHERE i.workspace_id = $1 AND i.id = ANY($2) AND p.deleted_at IS NULL
+        ",
+    )
+    .bind(workspace)
+    .bind(ids)
+    .fetch_all(conn)
+    .await
 }

@@ -2,7 +2,6 @@ use chrono::{DateTime, Utc};
 use kernel_core::WorkspaceId;
 use sqlx::PgConnection;
 
-use crate::jump::ProjectFound;
 use crate::project::{Project, ProjectId};
 
 pub(crate) async fn insert(
@@ -54,31 +53,6 @@ pub(crate) async fn list(
     .bind(workspace)
     .bind(after.map(|(at, _)| at))
     .bind(after.map(|(_, id)| id))
-    .bind(limit)
-    .fetch_all(conn)
-    .await
-}
-
-/// Projects with this text in their name, or with this key; all of them without a text.
-pub(crate) async fn find_by_text(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    text: &str,
-    limit: i64,
-) -> Result<Vec<ProjectFound>, sqlx::Error> {
-    sqlx::query_as(
-        r"
-        SELECT id, key, name
-        FROM tracker.project
-        WHERE workspace_id = $1
-            AND deleted_at IS NULL
-            AND ($2 = '' OR strpos(lower(name), lower($2)) > 0 OR key = upper($2))
-        ORDER BY created_at, id
-        LIMIT $3
-        ",
-    )
-    .bind(workspace)
-    .bind(text)
     .bind(limit)
     .fetch_all(conn)
     .await
@@ -205,5 +179,20 @@ pub(crate) async fn exists(
     .bind(workspace)
     .bind(id)
     .fetch_one(conn)
+    .await
+}
+
+/// The names of those of these projects that are in sight.
+pub(crate) async fn names(
+    conn: &mut PgConnection,
+    workspace: WorkspaceId,
+    ids: &[ProjectId],
+) -> Result<Vec<(ProjectId, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, name FROM tracker.project WHERE workspace_id = $1 AND id = ANY($2) AND deleted_at IS NULL",
+    )
+    .bind(workspace)
+    .bind(ids)
+    .fetch_all(conn)
     .await
 }

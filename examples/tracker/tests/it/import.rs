@@ -63,8 +63,9 @@ async fn a_file_becomes_issues_numbered_in_its_order() {
     let activity = format!("{ACME}/projects/{}/activity", text(&project, "id"));
     let activity = expect(200, ada.get(&activity).await);
     let told: Vec<_> = activity["items"].as_array().unwrap().iter().collect();
-    let told = told.into_iter().find(|entry| entry["kind"] == "imported").unwrap();
-    assert_eq!((&told["issue_count"], &told["user_id"], &told["issue_id"]), (&json!(4), &me, &Value::Null));
+    let told = told.into_iter().find(|entry| entry["kind"] == "tracker.issue.imported").unwrap();
+    assert_eq!((&told["params"], &told["actor"]["id"]), (&json!({ "count": 4 }), &me));
+    assert_eq!(text(told, "text"), "Ada imported 4 issues into Project APP");
     let audited: Vec<Value> = sqlx::query_scalar(
         "SELECT metadata FROM kernel_core.audit_log WHERE action = 'tracker.issue.import'",
     )

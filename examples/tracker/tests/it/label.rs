@@ -49,7 +49,8 @@ async fn labels_are_put_on_issues_and_filter_them() {
     let mut kinds: Vec<_> =
         history["items"].as_array().unwrap().iter().map(|entry| text(entry, "kind")).collect();
     kinds.sort_unstable();
-    assert_eq!(kinds, ["created", "labelled", "labelled", "moved", "unlabelled"]);
+    let wanted = ["created", "labelled", "labelled", "moved", "unlabelled"];
+    assert_eq!(kinds, wanted.map(|kind| format!("tracker.issue.{kind}")));
 
     expect(204, ada.json(Method::DELETE, &format!("{labels}/{}", text(&ui, "id")), &Value::Null).await);
     assert_eq!(expect(200, ada.get(&at).await)["labels"], json!([]));

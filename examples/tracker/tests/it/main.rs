@@ -1,6 +1,7 @@
 //! The tracker on a real database, called in memory.
 #![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
+mod activity;
 mod api;
 mod brand;
 mod browser;
@@ -11,6 +12,7 @@ mod label;
 mod log;
 mod options;
 mod page;
+mod search;
 mod seed;
 
 use http::Method;

@@ -20,7 +20,7 @@ const EVERYTHING: &str = "
         UNION ALL SELECT 'comment ' || to_jsonb(t)::text FROM tracker.comment AS t
         UNION ALL SELECT 'label ' || to_jsonb(t)::text FROM tracker.label AS t
         UNION ALL SELECT 'labelled ' || to_jsonb(t)::text FROM tracker.issue_label AS t
-        UNION ALL SELECT 'activity ' || to_jsonb(t)::text FROM tracker.activity AS t
+        UNION ALL SELECT 'activity ' || to_jsonb(t)::text FROM kernel_core.activity AS t
         UNION ALL SELECT 'audit ' || to_jsonb(t)::text FROM kernel_core.audit_log AS t
     ) AS everything ORDER BY row";
 

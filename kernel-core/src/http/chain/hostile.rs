@@ -13,6 +13,7 @@ use crate::entropy::Entropy;
 use crate::http::accept::{Form, preferred};
 use crate::http::adapter::opens_socket;
 use crate::http::config::HttpConfig;
+use crate::telemetry::hex;
 
 /// A line of input is a header: one letter for its name, then its value.
 const HEADERS: [(u8, &str); 16] = [
@@ -47,11 +48,11 @@ pub(crate) fn head(data: &[u8]) {
     let config =
         HttpConfig { trusted_proxies: "10.0.0.0/8".parse().into_iter().collect(), ..HttpConfig::default() };
     let (clock, entropy) = (Clock::manual(chrono::DateTime::UNIX_EPOCH), Entropy::seeded(1));
-    let arrival = Arrival::new(&parts, peer, &config, &clock, &entropy);
+    let arrival = Arrival::new(&parts, peer, &config, 1.0, &clock, &entropy);
     let headers = &parts.headers;
     came_from(&arrival, headers, peer, trusted);
     asked_for(&arrival, headers);
-    traced(&arrival, headers);
+    traced(&arrival, headers, trusted);
     said(headers);
     let agent = arrival.client(headers).user_agent;
     assert!(agent.is_none_or(|agent| agent.len() <= 256));
@@ -124,18 +125,17 @@ fn asked_for(arrival: &Arrival, headers: &HeaderMap) {
     }
 }
 
-/// A trace that is joined was given, in the form that the standard asks for.
-fn traced(arrival: &Arrival, headers: &HeaderMap) {
-    let Some(trace) = &arrival.trace else { return };
-    let hex = |text: &str, length| {
-        text.len() == length
-            && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte))
-            && text.bytes().any(|byte| byte != b'0')
+/// A trace that is continued was given by a proxy, in the form that the standard asks for.
+fn traced(arrival: &Arrival, headers: &HeaderMap, trusted: bool) {
+    let trace = arrival.trace.expect("every request is traced");
+    let Some(upstream) = &arrival.upstream else {
+        assert_eq!(trace.trace_id(), arrival.id.uuid());
+        return;
     };
-    assert!(hex(&trace.trace_id, 32) && hex(&trace.parent_id, 16));
+    assert!(trusted, "a stranger's trace");
     let given = headers["traceparent"].to_str().expect("only text is read");
-    assert_eq!(&given[3..35], trace.trace_id);
-    assert_eq!(&given[36..52], trace.parent_id);
+    assert_eq!(given[3..35], trace.trace_hex());
+    assert_eq!(given[36..52], hex(upstream.parent_id));
 }
 
 /// What the caller shows and asks for is read or left alone, never half of it.

@@ -16,6 +16,7 @@ use crate::ctx::Ctx;
 use crate::db::{DbError, Tx};
 use crate::error::{Error, ErrorKind};
 use crate::http::handler::TxStep;
+use crate::http::input::Incoming;
 use crate::http::reply::Reply;
 use crate::http::route::{Idempotency, Route};
 use crate::id::{Id, Noun};
@@ -53,7 +54,8 @@ struct Secret {
 
 impl Key {
     /// The key of a request to a route that takes one.
-    pub(super) fn of(route: &Route, ctx: &Ctx, head: &Parts, body: &[u8]) -> Result<Option<Self>, Error> {
+    pub(super) async fn of(route: &Route, ctx: &Ctx, incoming: &Incoming) -> Result<Option<Self>, Error> {
+        let head: &Parts = &incoming.head;
         if route.idempotency == Idempotency::Off {
             return Ok(None);
         }
@@ -64,6 +66,7 @@ impl Key {
             };
         };
         let content_type = head.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let body = incoming.file().digest().await?;
         let fingerprint = digest(&(head.method.as_str(), head.uri.to_string(), content_type, body));
         let actor = ctx.actor();
         let acting_as = if let Actor::Staff { acting_as, .. } = actor { acting_as.as_ref() } else { None };

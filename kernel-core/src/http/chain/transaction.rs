@@ -63,7 +63,7 @@ impl Gate<'_> {
         } else {
             ctx.clone()
         };
-        let key = Key::of(route, &ctx, &incoming.head, &incoming.body)?;
+        let key = Key::of(route, &ctx, incoming).await?;
         match &route.handler {
             Handler::Tenant(handler) => self.transact(handler.as_ref(), &ctx, key.as_ref(), incoming).await,
             Handler::Global(handler) => self.transact(handler.as_ref(), &ctx, key.as_ref(), incoming).await,

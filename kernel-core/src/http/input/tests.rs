@@ -49,6 +49,7 @@ fn incoming<I: Input>(
         head: Arc::new(head),
         params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         body: Bytes::from_static(body.as_bytes()),
+        file: None,
         takes_forms,
         reading: Arc::new(Reading::of(I::describe)),
         seal: CursorSeal::new(Keyring::fixed(crate::Clock::system(), &key), String::new()),

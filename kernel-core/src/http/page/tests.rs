@@ -28,6 +28,7 @@ fn incoming(query: &str, place: &str) -> Incoming {
         head: Arc::new(head),
         params: Vec::new(),
         body: Bytes::new(),
+        file: None,
         takes_forms: false,
         reading: Arc::new(Reading::of(Paged::<Filter>::describe)),
         seal: CursorSeal::new(Keyring::fixed(crate::Clock::system(), &key), place.to_owned()),

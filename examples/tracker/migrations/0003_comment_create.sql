@@ -14,3 +14,5 @@ CREATE TABLE tracker.comment (
 );
 
 CREATE INDEX comment_by_age ON tracker.comment (workspace_id, issue_id, created_at, id);
+
+SELECT kernel_core.make_searchable('tracker.comment', 'english', ARRAY['body']);
