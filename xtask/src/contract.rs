@@ -52,23 +52,30 @@ pub async fn run(options: Options) -> Result<Outcome> {
     let outcome = Outcome::new().value("seed", SEED);
     Ok([("axum", axum), ("actix", actix)]
         .into_iter()
-        .fold(outcome, |outcome, (name, heard)| judge(outcome, name, &heard, fault.is_some(), options.short)))
+        .fold(outcome, |outcome, (name, heard)| judge(outcome, name, &heard, fault, options.short)))
 }
 
-fn judge(outcome: Outcome, host: &'static str, heard: &[Figures], planted: bool, short: bool) -> Outcome {
+fn judge(
+    outcome: Outcome,
+    host: &'static str,
+    heard: &[Figures],
+    fault: Option<Fault>,
+    short: bool,
+) -> Outcome {
     let cases: usize = heard.iter().map(|figures| figures.cases).sum();
     let findings: usize = heard.iter().map(Figures::findings).sum();
     let operations = heard.iter().map(|figures| figures.operations).min().unwrap_or_default();
     let mut outcome =
         outcome.value(host, format!("operations={operations} cases={cases} findings={findings}"));
-    for (check, count) in heard.iter().flat_map(|figures| &figures.failures) {
+    let failures = heard.iter().flat_map(|figures| &figures.failures);
+    for (check, count) in failures.filter(|(check, _)| fault.is_none_or(|f| check.starts_with(f.check()))) {
         outcome = outcome.require(false, format!("{host}: {check}: {count}"));
+    }
+    if fault.is_some() {
+        return outcome;
     }
     for why in heard.iter().filter_map(|figures| figures.broken.as_ref()) {
         outcome = outcome.require(false, format!("{host}: {why}"));
-    }
-    if planted {
-        return outcome;
     }
     let cases_min = CASES_MIN[usize::from(!short)];
     outcome

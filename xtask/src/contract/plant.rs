@@ -44,6 +44,19 @@ const ALL: [(&str, Fault); 7] = [
 pub(super) const NAMES: &[&str] = &[ALL[0].0, ALL[1].0, ALL[2].0, ALL[3].0, ALL[4].0, ALL[5].0, ALL[6].0];
 
 impl Fault {
+    /// The check that is there for it. That another one complains is not enough.
+    pub(super) fn check(self) -> &'static str {
+        match self {
+            Self::ServerError => "not_a_server_error",
+            Self::UndocumentedStatus => "status_code_conformance",
+            Self::MissingField => "response_schema_conformance",
+            Self::OtherType => "content_type_conformance",
+            Self::TakesAnything => "negative_data_rejection",
+            Self::RefusesSound => "positive_data_acceptance",
+            Self::Undead => "use_after_free",
+        }
+    }
+
     pub(super) fn named(name: &str) -> Option<Self> {
         ALL.into_iter().find(|(known, _)| *known == name).map(|(_, fault)| fault)
     }

@@ -84,7 +84,8 @@ impl Tool {
         // That of an earlier run would stand for this one.
         drop(fs::remove_file(&figures));
         let (phases, examples) = match (wanted.short, wanted.planted) {
-            (_, Some(_)) => ("coverage,fuzzing,stateful", "30"),
+            (_, Some(Fault::Undead)) => ("stateful", "30"),
+            (_, Some(_)) => ("coverage,fuzzing", "30"),
             (true, None) => ("coverage,fuzzing", "1"),
             (false, None) => ("examples,coverage,fuzzing,stateful", "50"),
         };
