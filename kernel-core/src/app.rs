@@ -227,20 +227,17 @@ impl AppBuilder {
 
         let Self { db, config, pillars } = self;
         let (mut messages, mut hooks, mut routes) = (Messages::default(), Hooks::default(), Vec::new());
-        let (mut jobs, mut subscribers, mut chores) = (HashMap::new(), Vec::new(), Vec::new());
+        let (mut jobs, mut subscribers) = (HashMap::new(), Vec::new());
+        let (mut chores, mut checks) = (Vec::new(), Vec::new());
         let (mut auth, mut tenants, mut entitlements) = (None, None, None);
-        let mut checks = Vec::new();
         for pillar in pillars {
             for json in pillar.messages {
                 if let Err(error) = messages.add(json) {
                     problems.push(Problem::Message { pillar: pillar.name, reason: error.to_string() });
                 }
             }
-            hooks.signup.extend(pillar.hooks.signup);
-            hooks.workspace_created.extend(pillar.hooks.workspace_created);
-            hooks.people = hooks.people.or(pillar.hooks.people);
-            hooks.activities.extend(pillar.activities);
-            hooks.names.extend(pillar.names);
+            hooks.add(pillar.hooks);
+            hooks.add_activities(pillar.activities, pillar.names);
             routes.extend(pillar.routes);
             checks.extend(pillar.health_checks);
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
@@ -251,9 +248,7 @@ impl AppBuilder {
             tenants = tenants.or(pillar.provides.tenants);
             entitlements = entitlements.or(pillar.provides.entitlements);
         }
-        let untold =
-            hooks.activities.iter().filter(|kind| !messages.has(&format!("activity.{}", kind.name())));
-        problems.extend(untold.map(|kind| Problem::ActivityUntold(kind.name())));
+        check::activities(&hooks.activities, &messages, &mut problems);
         routes.extend(health::routes(checks));
         let cookie = auth.as_ref().map(|auth: &Arc<dyn Auth>| auth.cookie_name());
         let routes = Routes::new(routes, &config.http, cookie);
@@ -261,18 +256,17 @@ impl AppBuilder {
         let (Ok(routes), true) = (routes, problems.is_empty()) else { return Err(Problems(problems)) };
         // Only now is the table of data keys known to be there, and as it should be.
         let ctx = Ctx::system("build", &config.clock, &config.entropy);
-        let keyring = crate::data_key::load(&db, config.keys.clone(), &ctx).await;
-        let keyring = keyring.map_err(|error| Problems(vec![Problem::DataKeys(error)]))?;
+        let keys = crate::data_key::load(&db, config.keys.clone(), &ctx).await;
+        let keyring = keys.map_err(|error| Problems(vec![Problem::DataKeys(error)]))?;
         hooks.keyring = Some(keyring.clone());
         let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore(config.activity)]);
         let chores = own.chain(chores).collect();
         hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
-        let metrics = &config.telemetry.metrics;
+        let (spool, messages, metrics) =
+            (Spool::new(&config.http), Arc::new(messages), &config.telemetry.metrics);
         let vitals = Vitals::new(metrics, &routes, &config.http, &db);
         let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
-        let spool = Spool::new(&config.http);
-        let messages = Arc::new(messages);
         hooks.messages = messages.clone();
         let db = db.with_hooks(hooks);
         let limits = Limits::new(&config.http, &config.clock, &db, metrics);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::activity::{ActivityKind, Names};
+use crate::activity::{ActivityKind, Names, Things};
 use crate::db::sealed::Sealed;
 use crate::db::{GlobalTx, TenantTx, Tx};
 use crate::error::Error;
@@ -82,6 +82,24 @@ pub struct Hooks {
     /// What things are called.
     pub(crate) names: Names,
     pub(crate) messages: Arc<Messages>,
+}
+
+impl Hooks {
+    /// Adds those of one more pillar.
+    pub(crate) fn add(&mut self, hooks: Self) {
+        self.signup.extend(hooks.signup);
+        self.workspace_created.extend(hooks.workspace_created);
+        self.people = self.people.take().or(hooks.people);
+    }
+
+    pub(crate) fn add_activities(
+        &mut self,
+        kinds: Vec<ActivityKind>,
+        names: Vec<(&'static str, Arc<dyn Things>)>,
+    ) {
+        self.activities.extend(kinds);
+        self.names.extend(names);
+    }
 }
 
 impl fmt::Debug for Hooks {

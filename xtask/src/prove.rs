@@ -9,8 +9,8 @@ use kernel_core::testkit::postgres::{Postgres, Search};
 
 use crate::outcome::Outcome;
 use crate::{
-    atomicity, audit, browser, cargo, client, contract, import, isolation, leaks, limits, parity, postgres, search,
-    secrets, telemetry,
+    atomicity, audit, browser, cargo, client, contract, import, isolation, leaks, limits, parity, postgres,
+    search, secrets, telemetry,
 };
 
 /// One property that can be shown on demand.

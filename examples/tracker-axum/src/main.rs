@@ -28,5 +28,8 @@ async fn main() -> anyhow::Result<ExitCode> {
             None => Ok(()),
         }
     };
-    telemetry.around(Box::pin(async { tokio::try_join!(serve, work, scrape) })).await.map(|_| ExitCode::SUCCESS)
+    telemetry
+        .around(Box::pin(async { tokio::try_join!(serve, work, scrape) }))
+        .await
+        .map(|_| ExitCode::SUCCESS)
 }

@@ -6,11 +6,13 @@ use std::fmt;
 use sqlx::PgConnection;
 
 use super::Config;
+use crate::activity::ActivityKind;
 use crate::catalog::Finding;
 use crate::data_key::DataKeyError;
 use crate::db::{Db, DbError, Login, unsafe_login};
 use crate::error::causes;
 use crate::http::Access;
+use crate::message::Messages;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
 use crate::secret::SealedColumn;
@@ -115,6 +117,12 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// Every kind of activity has a text.
+pub(super) fn activities(kinds: &[ActivityKind], messages: &Messages, problems: &mut Vec<Problem>) {
+    let untold = kinds.iter().filter(|kind| !messages.has(&format!("activity.{}", kind.name())));
+    problems.extend(untold.map(|kind| Problem::ActivityUntold(kind.name())));
+}
 
 /// What the declarations themselves show.
 pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut Vec<Problem>) {

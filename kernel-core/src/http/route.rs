@@ -334,7 +334,7 @@ impl Route {
         );
         let keyed = self.idempotency != Idempotency::Off;
         refuse(keyed && (free || self.is_safe()), "only a writing route with a transaction can take a key");
-        refuse(self.is_safe() && self.reading.reads_body, "a route that only reads has no body");
+        refuse(self.is_safe() && self.reading.reads_body(), "a route that only reads has no body");
         problems.into_iter().map(|why| format!("{} {}: {why}", self.method, self.operation)).collect()
     }
 

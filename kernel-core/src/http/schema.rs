@@ -165,15 +165,20 @@ impl<'g> OutputShape<'g> {
     }
 }
 
+/// What a body has to be at its top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyShape {
+    Object,
+    Other,
+}
+
 /// What requests are checked against, known once the route is made.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     /// Names of the path's parameters, when the input is a struct.
     pub(crate) path: Option<Vec<String>>,
     pub(crate) reads_path: bool,
-    pub(crate) reads_body: bool,
-    /// Whether the body is an object.
-    pub(crate) object_body: bool,
+    pub(crate) body: Option<BodyShape>,
     /// The body is a file, unless it is a form.
     pub(crate) reads_file: bool,
     /// The query's parameters, and whether each may come more than once.
@@ -182,17 +187,16 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    pub(crate) fn reads_body(&self) -> bool {
+        self.body.is_some() || self.reads_file
+    }
+
     pub(crate) fn of(describe: fn(&mut InputShape<'_>)) -> Self {
         let mut generator = for_inputs();
         let mut shape = InputShape::new(&mut generator);
         describe(&mut shape);
         let InputShape { path, query, body, paged, file, twice, .. } = shape;
-        let mut reading = Self {
-            reads_path: path.is_some(),
-            reads_body: body.is_some() || file,
-            reads_file: file,
-            ..Self::default()
-        };
+        let mut reading = Self { reads_path: path.is_some(), reads_file: file, ..Self::default() };
         reading.problems = twice.into_iter().map(|part| format!("reads the {part} twice")).collect();
         if let Some(path) = path {
             reading.path = properties(&path).map(|properties| properties.keys().cloned().collect());
@@ -210,7 +214,8 @@ impl Reading {
             reading.query.extend([("cursor".to_owned(), false), ("limit".to_owned(), false)]);
         }
         if let Some(body) = &body {
-            reading.object_body = is_object(body.as_value(), &generator);
+            let object = is_object(body.as_value(), &generator);
+            reading.body = Some(if object { BodyShape::Object } else { BodyShape::Other });
             open_objects(body.as_value(), "the body", &mut open);
             for (name, schema) in generator.definitions() {
                 open_objects(schema, name, &mut open);

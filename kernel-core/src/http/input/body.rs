@@ -11,7 +11,7 @@ use serde_json::error::Category;
 
 use super::{Incoming, Input, text};
 use crate::error::{Error, ErrorKind};
-use crate::http::schema::InputShape;
+use crate::http::schema::{BodyShape, InputShape};
 
 /// The form field that carries the session's token; the chain has checked it before a handler reads the form.
 pub(crate) const CSRF_FIELD: &str = "_csrf";
@@ -32,7 +32,7 @@ where
             Encoding::Json => json(&from.body)?,
         };
         // serde would also take the fields in a row, without their names.
-        if from.reading.object_body && from.body.trim_ascii_start().starts_with(b"[") {
+        if from.reading.body == Some(BodyShape::Object) && from.body.trim_ascii_start().starts_with(b"[") {
             let field = ("body".to_owned(), "field.unreadable".to_owned());
             return Err(Error::invalid(BTreeMap::from([field])));
         }
