@@ -27,6 +27,7 @@ documents! {
     pillar = "../../docs/pillar.md";
     search = "../../docs/search.md";
     secrets = "../../docs/secrets.md";
+    telemetry = "../../docs/telemetry.md";
     tenancy = "../../docs/tenancy.md";
     testing = "../../docs/testing.md";
     upgrading = "../../docs/upgrading.md";
