@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod extract;
-mod scrape;
 mod serve;
 mod translate;
 
@@ -16,8 +15,7 @@ use kernel_core::http::adapter::{self, MESSAGE_LIMIT, converse};
 use kernel_core::http::{Message, Reply, Shutdown, SocketHandler};
 
 pub use extract::{Caller, InWorkspace, Refusal, dress};
-pub use scrape::serve_metrics;
-pub use serve::serve;
+pub use serve::{serve, serve_metrics};
 
 /// Adds the app behind the host's own routes: whatever these do not match goes to the app. Configure a scope with it to
 /// put it under a prefix.

@@ -5,11 +5,12 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
-use actix_web::web::ServiceConfig;
-use actix_web::{App as Routes, HttpServer};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App as Routes, HttpRequest, HttpResponse, HttpServer};
 use kernel_core::App;
+use kernel_core::http::Reply;
 
-use crate::dress;
+use crate::{dress, translate};
 
 /// How long the client may take to see that the server has closed.
 const LINGER: Duration = Duration::from_secs(1);
@@ -47,4 +48,26 @@ pub async fn serve(
     app.shutdown().begin();
     let (ended, ()) = tokio::join!(server, handle.stop(true));
     ended
+}
+
+/// Answers `GET /metrics` on a listener of its own until `shutdown` is ready. Bind it to an address that only Prometheus
+/// reaches: it asks for no credentials.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve_metrics(
+    app: &App,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let routes = |config: &mut ServiceConfig| {
+        config.default_service(web::to(scraped));
+    };
+    serve(app, listener, routes, shutdown).await
+}
+
+#[expect(clippy::future_not_send, reason = "an actix request stays on its thread")]
+async fn scraped(request: HttpRequest) -> HttpResponse {
+    let app = request.app_data::<App>().expect("the server registers it for every route");
+    translate::response(Reply::Full(app.scrape(&translate::head(&request))))
 }

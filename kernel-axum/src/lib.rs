@@ -2,7 +2,6 @@
 
 mod extract;
 mod linger;
-mod scrape;
 mod serve;
 
 use std::convert::Infallible;
@@ -22,8 +21,7 @@ use kernel_core::http::adapter::{self, MESSAGE_LIMIT, converse};
 use kernel_core::http::{Message, Peer, Reply, Shutdown, SocketHandler};
 
 pub use extract::{Caller, InWorkspace, Refusal};
-pub use scrape::serve_metrics;
-pub use serve::serve;
+pub use serve::{serve, serve_metrics};
 
 /// Adds the app behind the host's own routes: whatever these do not match goes to the app. Nest the result to put all
 /// of it under a prefix.

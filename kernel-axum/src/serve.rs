@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::extract::{self, ConnectInfo};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -75,6 +75,24 @@ pub async fn serve(
         tracing::warn!("connections that did not end in time are cut");
     }
     Ok(())
+}
+
+/// Answers `GET /metrics` on a listener of its own until `shutdown` is ready. Bind it to an address that only Prometheus
+/// reaches: it asks for no credentials.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve_metrics(
+    app: &App,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let asked = app.clone();
+    let routes = Router::new().fallback(async move |request: extract::Request| {
+        let (head, _) = request.into_parts();
+        asked.scrape(&head).map(Body::from)
+    });
+    serve(app, listener, routes, shutdown).await
 }
 
 async fn connection((stream, peer): (TcpStream, SocketAddr), routes: Router, app: App, open: Open) {

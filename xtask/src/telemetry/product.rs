@@ -2,13 +2,24 @@
 
 use anyhow::{Result, ensure};
 use http::Method;
+use kernel_core::event::Delivered;
 use kernel_core::http::{Json, Quota, Route};
 use kernel_core::telemetry::otlp::{self, Exporter, OtlpOptions, Spans};
 use kernel_core::testkit::{Answer, Client, TestKernel, config};
-use kernel_core::{AppBuilder, Config, Error, Pillar, TenantTx};
+use kernel_core::{AppBuilder, Config, Error, Pillar, Subscriber, TenantTx};
 use kernel_tenancy::permission::WORKSPACE_READ;
 use serde_json::{Value, json};
+use tracker::event::IssueCreated;
 use tracker::{Settings, Tracker};
+
+/// Somebody else's pillar, which hears of new issues.
+fn follower() -> Pillar {
+    Pillar::new("follower").subscribers([Subscriber::new("follower.issue_created", (), heard)])
+}
+
+async fn heard((): (), _: &mut TenantTx, _: Delivered<IssueCreated>) -> Result<(), Error> {
+    Ok(())
+}
 
 /// The product, and both ends of the way to the collector.
 pub(super) async fn start(
@@ -24,7 +35,11 @@ pub(super) async fn start(
     (quotas.workspace, quotas.address, quotas.heavy) = (plenty, plenty, plenty);
     change(&mut config);
     let (spans, exporter) = otlp::exporter(OtlpOptions::new(collector, "tracker")?, &config);
-    Ok((TestKernel::with(config, |builder| tracker.register(builder)).await, spans, exporter))
+    Ok((
+        TestKernel::with(config, |builder| tracker.register(builder).with(follower())).await,
+        spans,
+        exporter,
+    ))
 }
 
 /// The tracker, and a route of a workspace that fails.

@@ -42,7 +42,7 @@ fn content() -> Vec<Case> {
         case("field given twice").ask(take(r#"{"text": "a", "text": "b"}"#)).refuses(422, "invalid"),
         case("wrong type").ask(take(r#"{"text": 1}"#)).refuses(422, "invalid"),
         case("null").ask(take("null")).refuses(422, "invalid"),
-        case("a list").ask(take("[\"a\"]")).gives(200),
+        case("a list").ask(take("[\"a\"]")).gives(422),
         case("rule broken").ask(take(r#"{"text": "", "urgency": 10}"#)).refuses(422, "invalid"),
         case("number too large for its field")
             .ask(take(r#"{"text": "a", "urgency": 999}"#))
