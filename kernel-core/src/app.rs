@@ -267,7 +267,8 @@ impl AppBuilder {
         let vitals = Vitals::new(metrics, &routes, &config.http, &db);
         let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
-        hooks.messages = messages.clone();
+        config.telemetry.redaction.learn(&plan.tables);
+        (hooks.messages, hooks.redaction) = (messages.clone(), config.telemetry.redaction.clone());
         let db = db.with_hooks(hooks);
         let limits = Limits::new(&config.http, &config.clock, &db, metrics);
         let shared = Shared {

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::actor::Actor;
 use crate::app::Config;
 use crate::chore::Chore;
+use crate::db::sealed::Sealed;
 use crate::db::{DbError, Tx};
 use crate::id::{Id, Noun};
 use crate::secret::Keyring;
@@ -64,7 +65,10 @@ impl AuditEntry {
         self
     }
 
-    /// A detail. Never a secret, and no personal data: audit rows outlive the people in them.
+    /// A detail. Audit rows outlive the people in them: a value, or a part of one, that is named like a column which some
+    /// table declares as private, sensitive or restricted is not kept, but `[private]` and so on, as
+    /// [`Redaction::hide`](crate::Redaction::hide) says; the noun of the target is the table. So it can be told that an
+    /// address was changed, and not which. A text of another name is kept as it is.
     #[must_use]
     pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.metadata.insert(name.to_owned(), value.into());
@@ -82,6 +86,8 @@ pub async fn audit(tx: &mut impl Tx, entry: AuditEntry) -> Result<(), DbError> {
         Actor::Staff { acting_as, .. } => acting_as.map(Id::uuid),
         _ => None,
     };
+    let mut metadata = Value::Object(entry.metadata);
+    Sealed::hooks(tx).redaction.hide(entry.target.map(|(noun, _)| noun), &mut metadata);
     let row = store::audit_log::NewRow {
         workspace_id: tx.workspace_id(),
         id: ctx.new_id(),
@@ -91,7 +97,7 @@ pub async fn audit(tx: &mut impl Tx, entry: AuditEntry) -> Result<(), DbError> {
         action: entry.action,
         target_type: entry.target.map(|(noun, _)| noun),
         target_id: entry.target.map(|(_, id)| id),
-        metadata: Value::Object(entry.metadata),
+        metadata,
         ip_address: ctx.client().ip.map(|ip| ip.to_string()),
         user_agent: ctx.client().user_agent.clone(),
         request_id: ctx.request_id(),

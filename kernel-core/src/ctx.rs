@@ -151,7 +151,7 @@ impl Ctx {
         match (self.shared.origin, self.actor()) {
             (Origin::Host, Actor::System { name }) => {
                 let (request_id, workspace_id) = (self.request_id(), workspace);
-                tracing::info_span!("system", name, %request_id, %workspace_id)
+                tracing::info_span!("system", purpose = name, %request_id, %workspace_id)
             }
             _ => Span::none(),
         }

@@ -81,7 +81,7 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
 }
 
 /// An error and what caused it, on one line, for a log. Where PostgreSQL quotes the value that it could not read, its
-/// message is left out and its code stays: the value may be a secret.
+/// message is left out and its code stays: the value may be a secret. E-mail addresses are blotted out.
 #[must_use]
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let (mut text, mut cause, mut quoting) = (error.to_string(), Some(error), None);
@@ -92,11 +92,23 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
             text = format!("{text}: {error}");
         }
     }
-    match quoting {
+    if let Some((message, code)) = quoting {
         // In whichever link of the chain it stands: transparent ones repeat what is below them.
-        Some((message, code)) => text.replace(&message, &format!("a value cannot be read ({code})")),
-        None => text,
+        text = text.replace(&message, &format!("a value cannot be read ({code})"));
     }
+    without_addresses(text)
+}
+
+/// The text with `…` for every word that holds an address.
+pub(crate) fn without_addresses(text: String) -> String {
+    if !text.contains('@') {
+        return text;
+    }
+    let words = text.split_inclusive(char::is_whitespace).map(|word| {
+        let bare = word.trim_end();
+        if bare.contains('@') { format!("…{}", &word[bare.len()..]) } else { word.to_owned() }
+    });
+    words.collect()
 }
 
 /// The message and the code of an error of the database about a value: the class 22 of SQLSTATE.
@@ -109,7 +121,8 @@ fn quoted(error: &(dyn std::error::Error + 'static)) -> Option<(String, String)>
     Some((error.message().to_owned(), code.into_owned()))
 }
 
-/// A handler panicked. The message is for the log.
+/// A handler panicked. The message is for the log, without what it quotes: an `unwrap` prints an error with all that is in
+/// it, and one of the database holds the row.
 #[derive(Debug, thiserror::Error)]
 #[error("panicked: {0}")]
 pub(crate) struct Panicked(String);
@@ -117,11 +130,17 @@ pub(crate) struct Panicked(String);
 impl From<Box<dyn Any + Send>> for Panicked {
     fn from(panic: Box<dyn Any + Send>) -> Self {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        Self(
-            text.or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned()),
-        )
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self(text.map_or_else(|| "no message".to_owned(), |text| without_quotes(&text)))
     }
+}
+
+/// The text with `"…"` for what stands between double quotes.
+fn without_quotes(text: &str) -> String {
+    // Quotes inside a quotation are escaped.
+    let escaped = text.replace("\\\"", "");
+    let parts = escaped.split('"').enumerate();
+    parts.map(|(at, part)| if at % 2 == 0 { part } else { "\"…\"" }).collect()
 }
 
 impl<F: Fault> From<F> for Error {
@@ -273,5 +292,25 @@ impl Error {
             cause = error.source();
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_what_a_panic_quotes_leave_the_text() {
+        let refused =
+            std::io::Error::other("no letter to ada@example.com, (bob@example.com) or <c@example.com>");
+        let error = Error::internal(refused).with_causes();
+        assert_eq!(error, "internal: no letter to … … or …");
+        // As an `unwrap` prints what the database says of a row.
+        let row = "called `Result::unwrap()` on an `Err` value: PgError { detail: Some(\"Key (name)=(Ada \\\"the\\\" Smith) \
+                   exists.\"), table: \"account\" }";
+        let panic = Box::new(row.to_owned()) as Box<dyn Any + Send>;
+        let error = Error::internal(Panicked::from(panic)).with_causes();
+        let left = "internal: panicked: called `Result::unwrap()` on an `Err` value: PgError { detail: Some(\"…\"), table: \"…\" }";
+        assert_eq!(error, left);
     }
 }

@@ -10,6 +10,7 @@ use crate::db::{GlobalTx, TenantTx, Tx};
 use crate::error::Error;
 use crate::id::{UserId, WorkspaceId};
 use crate::message::Messages;
+use crate::redaction::Redaction;
 use crate::seam::{People, Person};
 use crate::secret::{Keyring, SealedColumn};
 use crate::telemetry::Reports;
@@ -77,6 +78,8 @@ pub struct Hooks {
     pub(crate) reports: Option<Arc<Reports>>,
     /// The columns that tables declare as sealed.
     pub(crate) sealed: BTreeSet<SealedColumn>,
+    /// What the audit log does not keep.
+    pub(crate) redaction: Redaction,
     /// What may be recorded in the feed.
     pub(crate) activities: Vec<ActivityKind>,
     /// What things are called.

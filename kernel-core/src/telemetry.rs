@@ -5,6 +5,8 @@
 
 #[cfg(feature = "delivery")]
 mod delivery;
+#[cfg(feature = "log")]
+pub mod log;
 pub mod metric;
 #[cfg(feature = "otlp")]
 pub mod otlp;
@@ -23,6 +25,8 @@ pub use metric::{Counter, Counters, Gauge, Gauges, Histogram, Histograms, Labels
 pub use report::{ErrorReporter, Incident, Report};
 pub use trace::Trace;
 
+use crate::redaction::Redaction;
+
 pub(crate) use report::Reports;
 pub(crate) use trace::{Upstream, hex};
 
@@ -37,13 +41,16 @@ pub struct TelemetryConfig {
     /// Which part of all requests is traced, from 0 to 1; all of them unless said. What a trusted proxy traces is traced
     /// in any case; what a stranger claims to trace is not looked at.
     pub traced: f64,
+    /// What neither the log, nor spans, nor the audit log show. A clone of it belongs into the layers of the log.
+    pub redaction: Redaction,
     /// The version of the product, which reports and traces carry.
     pub release: String,
 }
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { metrics: Metrics::new(), reporter: None, traced: 1.0, release: "unknown".to_owned() }
+        let (metrics, redaction) = (Metrics::new(), Redaction::default());
+        Self { metrics, reporter: None, traced: 1.0, redaction, release: "unknown".to_owned() }
     }
 }
 

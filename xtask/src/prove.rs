@@ -128,7 +128,7 @@ pub const PROOFS: &[Proof] = &[
     },
     Proof {
         name: "secrets",
-        about: "secrets leave no trace, keys turn under traffic, a ciphertext opens in its place only",
+        about: "secrets and private values leave no trace, keys turn under traffic, a ciphertext opens in its place only",
         faults: secrets::FAULTS,
         run: |options| Box::pin(secrets::run(options)),
     },

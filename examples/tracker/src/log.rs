@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kernel_core::Redaction;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -20,7 +21,10 @@ const CHARS_MAX: usize = 2000;
 
 /// Keeps the latest lines of requests. Cheap to clone; clones share their lines.
 #[derive(Debug, Clone, Default)]
-pub struct RequestLog(Arc<Mutex<VecDeque<Line>>>);
+pub struct RequestLog {
+    lines: Arc<Mutex<VecDeque<Line>>>,
+    redaction: Redaction,
+}
 
 /// One line of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,12 @@ struct Subject {
 }
 
 impl RequestLog {
+    /// One without what `redaction` hides.
+    #[must_use]
+    pub fn new(redaction: &Redaction) -> Self {
+        Self { redaction: redaction.clone(), ..Self::default() }
+    }
+
     /// The layer that fills it.
     #[must_use]
     pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
@@ -55,7 +65,7 @@ impl RequestLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, line: Line) {
@@ -95,7 +105,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeping {
             }
         }
         let Some(request) = subject.request else { return };
-        let mut text = Text::default();
+        let mut text = Text { text: String::new(), redaction: &self.0.redaction };
         event.record(&mut text);
         let mut at = String::new();
         // A line without its time is still a line.
@@ -106,7 +116,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeping {
             at,
             level: event.metadata().level().as_str(),
             target: event.metadata().target().to_owned(),
-            text: text.0.chars().take(CHARS_MAX).collect(),
+            text: text.text.chars().take(CHARS_MAX).collect(),
         });
     }
 }
@@ -122,23 +132,28 @@ impl Visit for Subject {
 }
 
 /// The message, then the fields.
-#[derive(Default)]
-struct Text(String);
+struct Text<'a> {
+    text: String,
+    redaction: &'a Redaction,
+}
 
-impl Visit for Text {
+impl Visit for Text<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.record_debug(field, &format_args!("{value}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let Self(text) = self;
+        let Self { text, redaction } = self;
         // Writing to a text cannot fail.
         let _ = match field.name() {
             "message" => {
                 let rest = std::mem::take(text);
                 write!(text, "{value:?}{rest}")
             }
-            name => write!(text, " {name}={value:?}"),
+            name => match redaction.class(name) {
+                Some(class) => write!(text, " {name}=[{}]", class.name()),
+                None => write!(text, " {name}={value:?}"),
+            },
         };
     }
 }

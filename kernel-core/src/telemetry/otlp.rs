@@ -139,7 +139,7 @@ pub fn exporter(options: OtlpOptions, config: &Config) -> (Spans, Exporter) {
     let telemetry = &config.telemetry;
     let metrics = telemetry.metrics.clone();
     let (of_spans, of_metrics) = (Tally::new(&metrics, "spans"), Tally::new(&metrics, "metrics"));
-    let seen = Spans::new(sender, of_spans.dropped.clone(), &config.clock, &config.entropy);
+    let seen = Spans::new(sender, of_spans.dropped.clone(), config);
     let clock = config.clock.clone();
     let (since, release, post) = (clock.now(), telemetry.release.clone(), Post::new());
     let outlet = Outlet { options, post, metrics, clock, since, release, of_spans, of_metrics };

@@ -8,6 +8,7 @@ mod handle;
 mod http;
 mod migration;
 mod purge;
+mod redaction;
 mod search;
 mod secret;
 mod shop;

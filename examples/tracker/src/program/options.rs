@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -97,6 +97,7 @@ impl Options {
             Some(_) => reader.wrong("LOG_FORMAT", "it is neither text nor json", false),
         };
         let public_origin = reader.var("PUBLIC_ORIGIN");
+        let spool = reader.directory("SPOOL_DIRECTORY");
         let product = reader.product().await;
         let (Some(keys), true) = (keys, reader.errors.is_empty()) else {
             return Err(StartError::Configuration(reader.errors));
@@ -104,9 +105,11 @@ impl Options {
         let mut config = Config::new(keys);
         config.http.public_origin = public_origin;
         config.http.trusted_proxies = proxies;
+        config.http.spool_directory = spool.unwrap_or(config.http.spool_directory);
         config.telemetry.traced = traced;
         RELEASE.clone_into(&mut config.telemetry.release);
-        let kept = (environment == Environment::Development).then(RequestLog::default);
+        let kept =
+            (environment == Environment::Development).then(|| RequestLog::new(&config.telemetry.redaction));
         let mut settings = Settings { environment, log: kept, ..Settings::default() };
         settings.product = product.unwrap_or(settings.product);
         Ok(Self { log, log_json, listen, metrics, listeners, db, migrate, config, settings })
@@ -185,6 +188,12 @@ impl Reader {
             }
         }
         networks
+    }
+
+    /// A directory that is there.
+    fn directory(&mut self, name: &'static str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.var(name)?);
+        if path.is_dir() { Some(path) } else { self.wrong(name, "there is no such directory", None) }
     }
 
     async fn secret(&mut self, name: &'static str) -> Option<SecretString> {

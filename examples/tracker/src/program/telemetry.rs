@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use kernel_core::telemetry::log;
 use kernel_core::telemetry::otlp::{self, Exporter, OtlpOptions};
 use kernel_core::telemetry::sentry::{self, SentryCourier, SentryOptions};
 use tokio::sync::oneshot;
@@ -41,8 +42,12 @@ impl Options {
     pub fn start_log(&mut self) -> Result<Telemetry, StartError> {
         let wrong = |error: &dyn Display| StartError::Configuration(vec![unreadable("LOG", error)]);
         let filter = EnvFilter::try_new(&self.log).map_err(|error| wrong(&error))?;
-        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        let log = if self.log_json { log.json().boxed() } else { log.with_target(false).boxed() };
+        let (redaction, stderr) = (&self.config.telemetry.redaction, std::io::stderr);
+        let log = if self.log_json {
+            log::json(redaction, stderr).boxed()
+        } else {
+            log::text(redaction, stderr).with_target(false).boxed()
+        };
         // Whoever looks at one request wants more of it than all requests together should say.
         let kept = self.settings.log.as_ref().map(|kept| kept.layer().with_filter(EnvFilter::new(KEPT)));
         let Listeners { otlp, sentry } = self.listeners.clone();

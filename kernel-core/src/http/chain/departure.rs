@@ -1,9 +1,12 @@
 //! How a request leaves: the response's headers, errors in the caller's form, one line in the log.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use ipnet::IpNet;
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -40,6 +43,12 @@ impl Arrival {
             workspace_id = Empty,
         )
     }
+}
+
+/// The network that an address is in: enough to see where a flood comes from, and nobody's own.
+fn network(ip: IpAddr) -> IpNet {
+    let bits = if ip.is_ipv4() { 24 } else { 48 };
+    IpNet::new_assert(ip, bits).trunc()
 }
 
 impl Gate<'_> {
@@ -159,7 +168,8 @@ impl Gate<'_> {
             code,
             bytes,
             elapsed_us = u64::try_from(self.arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            client = %self.arrival.ip,
+            // The audit log has the whole address.
+            client = %network(self.arrival.ip),
             actor = actor.map(crate::actor::Actor::kind),
             actor_id = actor.and_then(crate::actor::Actor::id).map(tracing::field::display),
             workspace_id = ctx.and_then(|ctx| ctx.grant()).map(|grant| tracing::field::display(grant.workspace().id())),

@@ -14,8 +14,10 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::app::Config;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::redaction::{Redaction, placeholder};
 use crate::telemetry::Counter;
 use crate::telemetry::vital::TRANSACTION;
 
@@ -43,13 +45,15 @@ pub(super) struct Span {
 /// Hands ended spans to the [`Exporter`](super::Exporter).
 ///
 /// A span belongs to a trace if it is one of the kernel's requests or jobs that are traced, or inside such a one. Its
-/// fields become attributes, 32 at most, of 256 characters each. Events stay in the log.
+/// fields become attributes, 32 at most, of 256 characters each; those that the configuration's
+/// [`Redaction`](crate::Redaction) hides, without their values. Events stay in the log.
 #[derive(Debug, Clone)]
 pub struct Spans {
     queue: Sender<Span>,
     dropped: Counter,
     clock: Clock,
     entropy: Entropy,
+    redaction: Redaction,
 }
 
 struct Recording(Spans);
@@ -73,12 +77,25 @@ impl Spans {
         Recording(self.clone()).with_filter(taken.with_max_level_hint(LevelFilter::DEBUG))
     }
 
-    pub(super) fn new(queue: Sender<Span>, dropped: Counter, clock: &Clock, entropy: &Entropy) -> Self {
-        Self { queue, dropped, clock: clock.clone(), entropy: entropy.clone() }
+    pub(super) fn new(queue: Sender<Span>, dropped: Counter, config: &Config) -> Self {
+        let Config { clock, entropy, telemetry, .. } = config.clone();
+        Self { queue, dropped, clock, entropy, redaction: telemetry.redaction }
+    }
+
+    /// What a span says, beginning with what it has said before.
+    fn said(&self, attributes: Vec<(&'static str, String)>) -> Said<'_> {
+        Said {
+            redaction: &self.redaction,
+            places: false,
+            trace_id: None,
+            span_id: None,
+            parent_id: None,
+            attributes,
+        }
     }
 
     /// The span's place in a trace: as it says itself, or below the one around it.
-    fn place(&self, said: &Said, around: Option<(u128, u64)>) -> Option<(u128, u64, u64)> {
+    fn place(&self, said: &Said<'_>, around: Option<(u128, u64)>) -> Option<(u128, u64, u64)> {
         if let (Some(trace_id), Some(span_id)) = (said.trace_id, said.span_id) {
             return Some((trace_id, span_id, said.parent_id.unwrap_or_default()));
         }
@@ -93,7 +110,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recording {
         let Some(span) = context.span(id) else { return };
         // Only the kernel's own spans say where they belong; a product's field of that name is a field.
         let places = span.metadata().target().starts_with("kernel_");
-        let mut said = Said { places, ..Said::default() };
+        let mut said = Said { places, ..self.0.said(Vec::new()) };
         attributes.record(&mut said);
         let around = span.parent().and_then(|parent| {
             let extensions = parent.extensions();
@@ -119,7 +136,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recording {
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         if let Some(open) = span.extensions_mut().get_mut::<Open>() {
-            let mut said = Said { attributes: std::mem::take(&mut open.span.attributes), ..Said::default() };
+            let mut said = self.0.said(std::mem::take(&mut open.span.attributes));
             values.record(&mut said);
             open.span.attributes = said.attributes;
         }
@@ -135,8 +152,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recording {
         if let Some(open) = span.extensions_mut().get_mut::<Open>() {
             open.span.failed |= failed;
             if access {
-                let mut said =
-                    Said { attributes: std::mem::take(&mut open.span.attributes), ..Said::default() };
+                let mut said = self.0.said(std::mem::take(&mut open.span.attributes));
                 event.record(&mut said);
                 open.span.attributes = said.attributes;
             }
@@ -155,8 +171,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recording {
 }
 
 /// What a span's fields say.
-#[derive(Default)]
-struct Said {
+struct Said<'a> {
+    redaction: &'a Redaction,
     places: bool,
     trace_id: Option<u128>,
     span_id: Option<u64>,
@@ -164,7 +180,7 @@ struct Said {
     attributes: Vec<(&'static str, String)>,
 }
 
-impl Said {
+impl Said<'_> {
     fn note(&mut self, name: &'static str, value: String) {
         let hex = || u64::from_str_radix(&value, 16).ok();
         match name {
@@ -177,6 +193,9 @@ impl Said {
     }
 
     fn attribute(&mut self, name: &'static str, mut value: String) {
+        if let Some(class) = self.redaction.class(name) {
+            placeholder(class).clone_into(&mut value);
+        }
         if let Some((end, _)) = value.char_indices().nth(CHARS_MAX) {
             value.truncate(end);
         }
@@ -188,7 +207,7 @@ impl Said {
     }
 }
 
-impl Visit for Said {
+impl Visit for Said<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.note(field.name(), value.to_owned());
     }

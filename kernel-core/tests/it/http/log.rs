@@ -77,3 +77,15 @@ async fn a_request_has_one_access_line_and_strangers_have_no_workspace_in_it() {
         assert!(access[0]["fields"].get("workspace_id").is_none(), "{access:?}");
     }
 }
+
+#[tokio::test]
+async fn of_a_clients_address_the_log_has_the_network_only() {
+    let shop = Shop::open().await;
+    let addresses = [("203.0.113.77", "203.0.113.0/24"), ("2001:db8:17:42::cafe", "2001:db8:17::/48")];
+    for (address, network) in addresses {
+        let (_, lines) = logged(&shop, Ask::get("/api/v1/w/acme/items").by("bob").from(address)).await;
+        let access = lines.iter().find(|line| line["target"] == "kernel::access").unwrap();
+        assert_eq!(access["fields"]["client"], network);
+        assert!(lines.iter().all(|line| !line.to_string().contains(address)), "{lines:?}");
+    }
+}

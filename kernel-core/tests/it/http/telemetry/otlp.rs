@@ -79,7 +79,7 @@ async fn a_trusted_proxys_trace_goes_on_and_a_strangers_does_not() {
     let joined: Vec<_> = seen.iter().filter(|span| span.trace_id == trace).collect();
     assert_eq!(joined.len(), 1);
     assert_eq!(joined[0].parent_id, "00f067aa0ba902b7");
-    assert_eq!(joined[0].attributes["client.address"], "10.0.0.1");
+    assert_eq!(joined[0].attributes["client.address"], "10.0.0.0/24");
 }
 
 #[tokio::test]
