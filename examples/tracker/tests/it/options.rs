@@ -29,6 +29,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("LOG_FORMAT", "xml"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,s3cret-proxy"),
         ("PRODUCT_CONFIG", "/nowhere/product.config.toml"),
+        ("SPOOL_DIRECTORY", "/s3cret-nowhere"),
         ("METRICS_ADDR", "s3cret-nowhere"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "s3cret-collector"),
         ("SENTRY_DSN", "https://s3cret@sentry.example"),
@@ -37,11 +38,28 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
     let wrong = wrong.await.unwrap_err();
     let names = ["APP_ENV", "APP_KEY", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "LISTEN", "LOG_FORMAT"];
     let told = ["METRICS_ADDR", "OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN", "TRACES_SAMPLED"];
-    for name in names.into_iter().chain(["TRUSTED_PROXIES"]).chain(told) {
+    for name in names.into_iter().chain(["TRUSTED_PROXIES", "SPOOL_DIRECTORY"]).chain(told) {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");
     }
     assert!(wrong.contains("- PRODUCT_CONFIG: /nowhere/product.config.toml cannot be read: "), "{wrong}");
     assert!(!wrong.contains("s3cret"), "{wrong}");
+}
+
+#[tokio::test]
+async fn uploads_lie_where_the_installation_says() {
+    let folder = std::env::temp_dir().join(format!("tracker-spool-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let named = folder.to_string_lossy().into_owned();
+    let needed = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
+    let spool = async |more: &[(&str, &str)]| {
+        read(&[&needed[..], more].concat()).await.map(|options| options.config.http.spool_directory)
+    };
+    assert_eq!(spool(&[]).await, Ok("/tmp".into()));
+    assert_eq!(spool(&[("SPOOL_DIRECTORY", "")]).await, Ok("/tmp".into()));
+    assert_eq!(spool(&[("SPOOL_DIRECTORY", &named)]).await, Ok(folder.clone()));
+    std::fs::remove_dir(&folder).unwrap();
+    let refused = spool(&[("SPOOL_DIRECTORY", &named)]).await.unwrap_err();
+    assert!(refused.contains("- SPOOL_DIRECTORY cannot be read: there is no such directory"), "{refused}");
 }
 
 /// The variables of `.env.example`, each with its value and the comment right above it.
