@@ -17,6 +17,7 @@ macro_rules! documents {
 }
 
 documents! {
+    activity = "../../docs/activity.md";
     audit = "../../docs/audit.md";
     client = "../../docs/client.md";
     configuration = "../../docs/configuration.md";
