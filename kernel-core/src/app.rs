@@ -24,7 +24,6 @@ use crate::pillar::Pillar;
 use crate::product::Product;
 use crate::seam::{Auth, Entitlements, TenantResolver};
 use crate::secret::{KeyProvider, Keyring};
-use crate::table::Table;
 use crate::telemetry::vital::Vitals;
 use crate::telemetry::{Metrics, Reports, TelemetryConfig};
 
@@ -261,14 +260,13 @@ impl AppBuilder {
         hooks.keyring = Some(keyring.clone());
         let own = audit::chores(&config, &keyring).into_iter().chain([purge_chore(config.activity)]);
         let chores = own.chain(chores).collect();
-        hooks.sealed = plan.tables.iter().flat_map(Table::sealed_columns).collect();
+        hooks.learn(&plan.tables, &config.telemetry.redaction);
         let (spool, messages, metrics) =
             (Spool::new(&config.http), Arc::new(messages), &config.telemetry.metrics);
         let vitals = Vitals::new(metrics, &routes, &config.http, &db);
         let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
-        config.telemetry.redaction.learn(&plan.tables);
-        (hooks.messages, hooks.redaction) = (messages.clone(), config.telemetry.redaction.clone());
+        hooks.messages = messages.clone();
         let db = db.with_hooks(hooks);
         let limits = Limits::new(&config.http, &config.clock, &db, metrics);
         let shared = Shared {

@@ -13,6 +13,7 @@ use crate::message::Messages;
 use crate::redaction::Redaction;
 use crate::seam::{People, Person};
 use crate::secret::{Keyring, SealedColumn};
+use crate::table::Table;
 use crate::telemetry::Reports;
 use crate::telemetry::vital::DbMeter;
 
@@ -93,6 +94,13 @@ impl Hooks {
         self.signup.extend(hooks.signup);
         self.workspace_created.extend(hooks.workspace_created);
         self.people = self.people.take().or(hooks.people);
+    }
+
+    /// Adds what tables declare of their columns.
+    pub(crate) fn learn(&mut self, tables: &[Table], redaction: &Redaction) {
+        redaction.learn(tables);
+        self.redaction = redaction.clone();
+        self.sealed = tables.iter().flat_map(Table::sealed_columns).collect();
     }
 
     pub(crate) fn add_activities(

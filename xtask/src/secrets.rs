@@ -1,4 +1,4 @@
-//! `cargo xtask prove secrets`: secrets get nowhere but where they belong, keys change while everybody works, and a
+//! `cargo xtask prove secrets`: secrets and what is private get nowhere but where they belong, keys change while everybody works, and a
 //! ciphertext opens in its place only.
 
 use anyhow::Result;
@@ -9,6 +9,7 @@ use crate::prove::Options;
 mod canary;
 mod leak;
 mod log;
+mod private;
 mod product;
 mod rotation;
 mod start;
@@ -17,8 +18,16 @@ mod transplant;
 use product::Fault;
 
 /// The faults that the proof can plant.
-pub const FAULTS: &[&str] =
-    &["no-context", "logged-secret", "clear-column", "told-secret", "early-key", "lost-update"];
+pub const FAULTS: &[&str] = &[
+    "no-context",
+    "logged-secret",
+    "clear-column",
+    "told-secret",
+    "no-classes",
+    "logged-name",
+    "early-key",
+    "lost-update",
+];
 
 /// Looks for secrets wherever they could have got, turns keys under traffic, and moves ciphertexts about.
 ///
@@ -31,6 +40,8 @@ pub async fn run(options: Options) -> Result<Outcome> {
         Some("logged-secret") => (Some(Fault::LoggedSecret), None),
         Some("clear-column") => (Some(Fault::ClearColumn), None),
         Some("told-secret") => (Some(Fault::ToldSecret), None),
+        Some("no-classes") => (Some(Fault::NoClasses), None),
+        Some("logged-name") => (Some(Fault::LoggedName), None),
         Some("early-key") => (None, Some(rotation::Fault::EarlyKey)),
         Some("lost-update") => (None, Some(rotation::Fault::LostUpdate)),
         _ => (None, None),

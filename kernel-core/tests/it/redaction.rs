@@ -3,7 +3,7 @@
 use kernel_core::audit::{self, AuditFilter, AuditOrder};
 use kernel_core::job::JobNoun;
 use kernel_core::testkit::{TestKernel, config};
-use kernel_core::{AuditEntry, Config, Error, Id, Redaction, TenantTx, Tx, audit};
+use kernel_core::{AuditEntry, Config, Error, Id, Redaction, TenantTx, Tx};
 use serde_json::{Value, json};
 
 use crate::shop;
@@ -21,7 +21,7 @@ async fn kept(config: Config) -> Value {
             .detail("changes", json!({ "before": { "name": "Ada's lamp" }, "after": { "name": null } }))
             .detail("places", json!([{ "ip_address": "203.0.113.77", "rack": 7 }]))
             .detail("reason", "broken");
-        audit(tx, entry).await?;
+        audit::audit(tx, entry).await?;
         Ok::<_, Error>(audit::list(tx, &AuditFilter::default(), AuditOrder::NewestFirst, None, 10).await?)
     });
     rows.await.unwrap().remove(0).metadata

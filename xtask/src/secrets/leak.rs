@@ -1,19 +1,24 @@
 //! Drives secrets through everything that goes well and everything that fails, and looks for them afterwards.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Method, Request};
-use kernel_core::testkit::{Answer, Client, TestKernel};
-use kernel_core::{Entropy, GlobalTx, Id, LocalKeys, Tx, seal};
+use kernel_core::telemetry::otlp::{self, Exporter, OtlpOptions};
+use kernel_core::testkit::{Answer, Client, Listener, TestKernel};
+use kernel_core::{Entropy, GlobalTx, Id, LocalKeys, Redaction, Tx, seal};
 use kernel_jobs::{Runner, RunnerConfig};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use tokio::sync::oneshot;
 use url::Url;
 
 use super::canary::{Canaries, draw};
 use super::log::Lines;
+use super::private::{self, Reports};
 use super::product::{self, ChannelNoun, Fault, PROVIDER};
 use super::start;
 use crate::outcome::Outcome;
@@ -25,17 +30,29 @@ struct Drive {
     kernel: TestKernel,
     client: Client,
     canaries: Canaries,
+    /// What is private: it lies in columns, and shows in answers to whose it is.
+    private: Canaries,
+    /// From where the requests come.
+    address: String,
     requests: usize,
 }
 
 pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
-    let (text, json) = Lines::start()?;
-    tracing::trace!("the log begins");
     let mut canaries = Canaries::default();
     let key = Entropy::system().bytes::<32>();
     canaries.add("the provider's key", &key);
     let keys = LocalKeys::new("leak", &STANDARD.encode(key))?;
-    let config = product::config(keys);
+    let mut config = product::config(keys);
+    config.http.trusted_proxies = vec!["127.0.0.1/32".parse()?];
+    if fault == Some(Fault::NoClasses) {
+        config.telemetry.redaction = Redaction::deaf();
+    }
+    let reports = Arc::new(Reports::default());
+    config.telemetry.reporter = Some(reports.clone());
+    let collector = Listener::start().await?;
+    let (spans, exporter) = otlp::exporter(OtlpOptions::new(&collector.url(), "vault")?, &config);
+    let (text, json) = Lines::start(&config.telemetry.redaction, &spans)?;
+    tracing::trace!("the log begins");
     let kernel = TestKernel::with(config.clone(), |app| product::register(app, fault)).await;
     let logins = kernel.database.logins().config();
     for url in
@@ -45,13 +62,11 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
         canaries.add("a login's password", password.as_bytes());
     }
     let client = Client::new(&kernel.app);
-    let mut drive = Drive { kernel, client, canaries, requests: 0 };
-    drive.people().await?;
-    drive.channels().await?;
-    drive.bad_input().await;
-    drive.global().await?;
-    let done = Runner::new(&drive.kernel.app, RunnerConfig::default())?.drain().await?;
-    ensure!(done.failed >= 6, "jobs were to fail, and {} have", done.failed);
+    let address = private::address();
+    let mut private = Canaries::default();
+    private.add("an address", address.as_bytes());
+    let mut drive = Drive { kernel, client, canaries, private, address, requests: 0 };
+    drive.all(exporter).await?;
     for (place, shown) in Box::pin(start::shown(&drive.kernel, &config, &mut drive.canaries, short)).await? {
         drive.canaries.search(&place, &shown);
     }
@@ -59,16 +74,26 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
     for line in ["the log begins", "job failed", "request failed", "sqlx::query"] {
         ensure!(texts.contains(line) && jsons.contains(line), "the log has not «{line}»");
     }
-    drive.canaries.search("the log as text", &texts);
-    drive.canaries.search("the log as JSON", &jsons);
+    let (seen, heard) = (format!("{:?}", collector.spans()), reports.take());
+    ensure!(seen.contains("opening") && heard.contains("Failure"), "spans or reports are missing");
+    for (place, shown) in
+        [("the log as text", &texts), ("the log as JSON", &jsons), ("a span", &seen), ("a report", &heard)]
+    {
+        drive.canaries.search(place, shown);
+        drive.private.search(place, shown);
+    }
     let mut admin = drive.kernel.admin().await;
     let rows = search_tables(&mut admin, &mut drive.canaries).await?;
-    let controls = drive.controls(&text, &json).await?;
-    let (canaries, texts) = (drive.canaries.len(), drive.canaries.texts);
-    let kibibytes = drive.canaries.bytes / 1024;
-    let found = drive.canaries.take();
+    private::search(&mut admin, &mut drive.private).await?;
+    let controls =
+        drive.controls(&text, &json).await? + private::controls(&mut admin, &drive.address).await?;
+    let (canaries, texts) = (drive.canaries.len(), drive.canaries.texts + drive.private.texts);
+    let private = drive.private.len();
+    let kibibytes = (drive.canaries.bytes + drive.private.bytes) / 1024;
+    let found = [drive.canaries.take(), drive.private.take()].concat();
     Ok(Outcome::new()
         .value("canaries", canaries)
+        .value("private", private)
         .value("requests", drive.requests)
         .value("texts", texts)
         .value("kib", kibibytes)
@@ -80,12 +105,29 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
 }
 
 impl Drive {
+    /// Everything that happens, while its spans are sent.
+    async fn all(&mut self, exporter: Exporter) -> Result<()> {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let driving = async {
+            self.people().await?;
+            self.channels().await?;
+            self.bad_input().await;
+            self.global().await?;
+            let done = Runner::new(&self.kernel.app, RunnerConfig::default())?.drain().await?;
+            ensure!(done.failed >= 6, "jobs were to fail, and {} have", done.failed);
+            drop(stop);
+            Ok(())
+        };
+        tokio::join!(driving, exporter.run(async { drop(stopped.await) })).0
+    }
+
     /// A request whose answer must show none of the secrets, but for `handed_out`.
     async fn ask(&mut self, method: Method, path: &str, body: &Value, key: Option<&str>) -> Answer {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(http::header::CONTENT_TYPE, "application/json");
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header("x-forwarded-for", &self.address);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -96,7 +138,9 @@ impl Drive {
     async fn refused(&mut self, path: &str, body: &Value, statuses: &[u16]) -> Result<()> {
         let answer = self.ask(Method::POST, path, body, None).await;
         ensure!(statuses.contains(&answer.status), "{path} answered {}", answer.status);
-        self.canaries.search("a refusal", &format!("{:?} {}", answer.headers, answer.text()));
+        let shown = format!("{:?} {}", answer.headers, answer.text());
+        self.canaries.search("a refusal", &shown);
+        self.private.search("a refusal", &shown);
         Ok(())
     }
 
@@ -105,18 +149,21 @@ impl Drive {
         let (password, wrong, short) = (draw("password"), draw("wrong"), draw("")[..11].to_owned());
         self.canaries.add("a password", password.as_bytes());
         self.canaries.add("a wrong password", wrong.as_bytes());
-        let account = json!({ "name": "Ada", "email": "ada@example.com", "password": password });
+        let (name, email) = (draw("Ada "), format!("{}@example.com", draw("ada")));
+        self.private.add("a person's name", name.as_bytes());
+        self.private.add("an e-mail address", email.as_bytes());
+        let account = json!({ "name": name, "email": email, "password": password });
         for (path, status) in [("sign-up", 201), ("sign-up", 409), ("log-in", 200)] {
             let body = if path == "sign-up" {
                 account.clone()
             } else {
-                json!({ "email": "ada@example.com", "password": password })
+                json!({ "email": email, "password": password })
             };
             let answer = self.ask(Method::POST, &format!("/api/v1/auth/{path}"), &body, None).await;
             ensure!(answer.status == status, "{path} answered {}: {}", answer.status, answer.text());
             self.session(&answer);
         }
-        let wrong = json!({ "email": "ada@example.com", "password": wrong });
+        let wrong = json!({ "email": email, "password": wrong });
         self.refused("/api/v1/auth/log-in", &wrong, &[401]).await?;
         let short = json!({ "name": "Bob", "email": "bob@example.com", "password": short });
         self.refused("/api/v1/auth/sign-up", &short, &[422]).await?;
@@ -151,7 +198,7 @@ impl Drive {
         for job_ends in ["well", "panic", "refusal", "statement"] {
             let token = draw("token");
             self.canaries.add("the token of a channel", token.as_bytes());
-            let body = json!({ "name": "mail", "token": token, "job_ends": job_ends });
+            let body = json!({ "name": self.name(), "token": token, "job_ends": job_ends });
             let answer = self.ask(Method::POST, CHANNELS, &body, Some(job_ends)).await;
             ensure!(answer.status == 201, "no channel: {}", answer.text());
             let once = answer.json()["secret"].as_str().context("a secret is shown once")?.to_owned();
@@ -163,10 +210,17 @@ impl Drive {
         for (ends, status) in [("panic", 500), ("refusal", 409), ("statement", 500)] {
             let token = draw("token");
             self.canaries.add("the token of a channel that was not opened", token.as_bytes());
-            let body = json!({ "name": "mail", "token": token, "ends": ends });
+            let body = json!({ "name": self.name(), "token": token, "ends": ends });
             self.refused(CHANNELS, &body, &[status]).await?;
         }
         Ok(())
+    }
+
+    /// The name of a channel, which is private.
+    fn name(&mut self) -> String {
+        let name = draw("")[..20].to_owned();
+        self.private.add("the name of a channel", name.as_bytes());
+        name
     }
 
     /// Requests that carry a secret where none belongs.
@@ -249,15 +303,16 @@ impl Drive {
             let stored = stored.is_empty() || places.iter().any(|place| place.contains("vault.provider"));
             found += usize::from(all && stored);
             admin.execute(AssertSqlSafe(format!("DELETE FROM vault.provider WHERE id = '{id}'"))).await?;
-            ensure!(index < CONTROLS, "more forms than expected");
+            ensure!(index < FORMS, "more forms than expected");
         }
         admin.execute("UPDATE vault.channel SET name = 'mail'").await?;
         Ok(found)
     }
 }
 
-/// The forms of a secret that is text.
-const CONTROLS: usize = 13;
+/// The forms of a secret that is text, and the places of what is private.
+const CONTROLS: usize = FORMS + private::CONTROLS;
+const FORMS: usize = 13;
 
 /// Every column of every row of every table, as the superuser sees them.
 async fn search_tables(admin: &mut PgConnection, canaries: &mut Canaries) -> Result<usize> {

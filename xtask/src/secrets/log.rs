@@ -4,8 +4,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use kernel_core::Redaction;
+use kernel_core::telemetry::log;
+use kernel_core::telemetry::otlp::Spans;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 
 /// What was logged until someone takes it.
@@ -13,12 +16,14 @@ use tracing_subscriber::layer::SubscriberExt;
 pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// From now on, at the level TRACE, with the fields of spans when they begin and end.
-    pub(super) fn start() -> Result<(Self, Self)> {
+    /// From now on, at the level TRACE, with the fields of spans when they begin and end. The spans of requests go to the
+    /// collector.
+    pub(super) fn start(redaction: &Redaction, spans: &Spans) -> Result<(Self, Self)> {
         let (text, json) = (Self::default(), Self::default());
-        let log = tracing_subscriber::registry()
-            .with(layer().with_ansi(false).with_span_events(FmtSpan::FULL).with_writer(text.clone()))
-            .with(layer().json().with_span_events(FmtSpan::FULL).with_writer(json.clone()));
+        let for_people = log::text(redaction, text.clone()).with_ansi(false).with_span_events(FmtSpan::FULL);
+        let mut for_machines = log::json(redaction, json.clone());
+        for_machines.set_span_events(FmtSpan::FULL);
+        let log = tracing_subscriber::registry().with(for_people).with(for_machines).with(spans.layer());
         tracing::subscriber::set_global_default(log).context("somebody else logs already")?;
         Ok((text, json))
     }

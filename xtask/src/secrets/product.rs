@@ -9,13 +9,14 @@ use kernel_core::event::Delivered;
 use kernel_core::http::{Body, Created, Idempotency, Quota, Route};
 use kernel_core::job::JobNoun;
 use kernel_core::{
-    AppBuilder, Config, DbError, Error, ErrorKind, Event, Id, Job, JobDef, KeyProvider, Migrations, Noun,
-    Pillar, Sealed, SealedColumn, Subscriber, Table, TenantTx, Tx, publish, seal,
+    AppBuilder, AuditEntry, Config, DbError, Error, ErrorKind, Event, Id, Job, JobDef, KeyProvider,
+    Migrations, Noun, Pillar, Sealed, SealedColumn, Subscriber, Table, TenantTx, Tx, audit, publish, seal,
 };
 use kernel_jobs::{Jobs, enqueue};
 use kernel_tenancy::Tenancy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 use uuid::Uuid;
@@ -69,8 +70,12 @@ pub(super) type ChannelId = Id<ChannelNoun>;
 pub(super) enum Fault {
     /// A secret lies in a clear column too.
     ClearColumn,
+    /// What is private goes into the text of a line.
+    LoggedName,
     /// A secret goes into the log.
     LoggedSecret,
+    /// Nobody learns which columns are private.
+    NoClasses,
     /// Every value is sealed for the same row.
     NoContext,
     /// A refusal shows what was sent.
@@ -127,6 +132,7 @@ impl Event for Opened {
 
 #[derive(Serialize, Deserialize)]
 struct Send {
+    name: String,
     token: Sealed<String>,
     ends: End,
 }
@@ -177,13 +183,20 @@ async fn create(
     let id = tx.ctx().new_id();
     let NewChannel { name, token, ends, job_ends } = new;
     if fault == Some(Fault::LoggedSecret) {
-        tracing::trace!(token, "a channel is opened");
+        tracing::trace!(what = token, "a channel is opened");
     }
     let name = if fault == Some(Fault::ClearColumn) { format!("{name} {token}") } else { name };
+    // As careless authors do it.
+    tracing::info_span!("opening", channel.name = name).in_scope(|| tracing::info!(name, token, "a channel"));
+    if fault == Some(Fault::LoggedName) {
+        tracing::info!("the channel {name} is opened");
+    }
+    let entry = AuditEntry::new("vault.channel.create").target("channel", id);
+    audit(tx, entry.detail("after", json!({ "name": name, "token": token }))).await?;
     insert(tx, id, &name, &token, fault).await?;
     match ends {
         End::Well => {}
-        End::Panic => panic!("the handler gave up"),
+        End::Panic => panic!("the handler gave up: {name:?}"),
         End::Refusal => {
             let refused = Error::new(ErrorKind::Conflict, "contended");
             return Err(if fault == Some(Fault::ToldSecret) {
@@ -196,7 +209,7 @@ async fn create(
     }
     let opened = Opened { channel: id.uuid(), token: Sealed::new(tx, Opened::NAME, &token)? };
     publish(tx, &opened).await?;
-    let send = Send { token: Sealed::new(tx, Send::KIND, &token)?, ends: job_ends };
+    let send = Send { name, token: Sealed::new(tx, Send::KIND, &token)?, ends: job_ends };
     enqueue(tx, &send).await?;
     Ok(Created(Issued { id, secret: format!("once{}", canary::hex(&tx.ctx().entropy().bytes::<16>())) }))
 }
@@ -241,7 +254,7 @@ async fn send((): (), tx: &mut TenantTx, job: Send) -> Result<(), Error> {
     match job.ends {
         End::Well => Ok(()),
         End::Panic => panic!("the job gave up"),
-        End::Refusal => Err(Error::internal("the receiver refused")),
+        End::Refusal => Err(Error::internal(format!("{}@example.com refused", job.name))),
         End::Statement => fail(tx.conn(), &token).await,
     }
 }
