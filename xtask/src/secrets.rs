@@ -12,6 +12,7 @@ mod log;
 mod product;
 mod rotation;
 mod start;
+mod traffic;
 mod transplant;
 
 use product::Fault;
