@@ -42,7 +42,7 @@ fn search(test: &str) -> Own {
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     let mut search = Search::from_env(&dir);
-    (search.url, search.major, search.bin_dir) = (None, None, None);
+    (search.url, search.major, search.bin_dir, search.memory_dir) = (None, None, None, None);
     test.clone_into(&mut search.cluster);
     Own(search)
 }
@@ -196,6 +196,36 @@ async fn a_half_made_cluster_is_made_anew() {
     let postgres = find(&search).await;
     assert_eq!(ask(&postgres, "SELECT 'alive'").await, "alive");
     assert!(data.with_extension("broken").exists(), "the damaged cluster is kept");
+}
+
+#[tokio::test]
+async fn a_cluster_in_memory_goes_with_its_last_user() {
+    let mut search = search("memory");
+    // Any folder will do: what is looked at is how much room there is.
+    let memory = std::env::temp_dir().join(format!("kernel-memory-{}", std::process::id()));
+    fs::create_dir_all(&memory).unwrap();
+    search.memory_dir = Some(memory.clone());
+    let (first, second) = (find(&search).await, find(&search).await);
+    let dir = first.folder().unwrap().to_owned();
+    if !dir.starts_with(&memory) {
+        left_out("postgres", "a cluster in memory: there is no room for one");
+        return;
+    }
+    assert_eq!(second.folder(), Some(dir.as_path()));
+    drop(first);
+    assert_eq!(ask(&second, "SELECT 'alive'").await, "alive");
+    drop(second);
+    // Whoever comes next waits until the old one is cleared away.
+    let third = find(&search).await;
+    assert_eq!(ask(&third, "SELECT 'alive'").await, "alive");
+    drop(third);
+    assert!(!dir.join("data").exists());
+
+    search.durable = true;
+    let durable = find(&search).await;
+    assert!(!durable.folder().unwrap().starts_with(&memory));
+    drop(durable);
+    fs::remove_dir_all(memory).unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! `cargo xtask prove browser`: a person's walk through the example product, on both frameworks, in a real browser.
+//! `cargo xtask prove browser`: a person's walk through the example product in a real browser; on axum, and in the full
+//! form on actix-web too.
 //!
 //! The walk itself is `xtask/browser/walk.mjs`: by keyboard alone, with axe on every page, in both colour schemes and at
 //! two widths. The screenshots stay in the target folder, for a person to look at.
@@ -35,7 +36,8 @@ pub async fn run(options: Options) -> Result<Outcome> {
     };
     let server = options.postgres().await?;
     let mut outcome = Outcome::new();
-    for framework in ["axum", "actix"] {
+    let frameworks: &[_] = if options.short { &["axum"] } else { &["axum", "actix"] };
+    for &framework in frameworks {
         let product = Product::of(framework);
         product.build().await?;
         let logins = database(server.options(), framework).await?;

@@ -48,6 +48,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::outcome::{Outcome, Stopwatch};
+use crate::postgres;
 use crate::prove::Options;
 
 use self::host::Framework;
@@ -88,7 +89,8 @@ pub async fn run(options: Options) -> Result<Outcome> {
         return pooler::run(&options).await;
     }
     let plant = Plant::of(options.fault);
-    let server = Arc::new(options.postgres().await?);
+    // A database is copied for every mutant.
+    let server = Arc::new(postgres::find(&postgres::passing("test")?).await?);
     let mut clock = Stopwatch::start();
     let stage = match Stage::build(&server, plant).await {
         Ok(stage) => stage,

@@ -26,6 +26,9 @@ pub struct Arguments {
     command: Vec<String>,
 }
 
+/// The variable that lets a command put the cluster of the tests into memory, and where Linux offers that.
+pub const MEMORY: (&str, &str) = ("KERNEL_PG_MEMORY", "/dev/shm");
+
 /// Runs the command.
 ///
 /// # Errors
@@ -58,7 +61,22 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
 /// When the target folder cannot be told.
 pub fn search(cluster: &str) -> Result<Search> {
     let mut search = Search::from_env(cargo::target_dir()?);
+    if cluster != search.cluster {
+        // What others hold is kept.
+        search.memory_dir = None;
+    }
     cluster.clone_into(&mut search.cluster);
+    Ok(search)
+}
+
+/// The same for a run after which nothing of it is wanted: in memory, where the system offers a file system for that.
+///
+/// # Errors
+///
+/// When the target folder cannot be told.
+pub fn passing(cluster: &str) -> Result<Search> {
+    let mut search = search(cluster)?;
+    search.memory_dir = Some(PathBuf::from(MEMORY.1));
     Ok(search)
 }
 

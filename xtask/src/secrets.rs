@@ -13,6 +13,7 @@ mod private;
 mod product;
 mod rotation;
 mod start;
+mod traffic;
 mod transplant;
 
 use product::Fault;

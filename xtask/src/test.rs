@@ -31,7 +31,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     let requires_all = std::env::var("KERNEL_REQUIRE_ALL").is_ok_and(|value| value == "1");
     // The build replaces this program, so ask before it does.
     let program = std::env::current_exe().context("cannot tell where this program is")?;
-    let server = postgres::find(&postgres::search("test")?).await?;
+    let server = postgres::find(&postgres::passing("test")?).await?;
     eprintln!("PostgreSQL {}", server.major());
     let left_out = LeftOut::new()?;
 
@@ -99,6 +99,7 @@ async fn steps(program: &Path, url: &str, left_out: &Path) -> Vec<Step> {
     for proof in prove::PROOFS {
         let mut command = cargo::child(program);
         command.args(["prove", proof.name, "--short"]).env("KERNEL_LEFT_OUT", left_out);
+        command.env(postgres::MEMORY.0, postgres::MEMORY.1);
         steps.push(Step::new(format!("prove {}", proof.name), command));
     }
     steps

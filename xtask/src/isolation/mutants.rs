@@ -20,7 +20,7 @@ use equivalent::Equivalents;
 /// There must be at least so many of them, all told.
 const LEAST: usize = 60;
 /// How many are tried when time is short.
-const SAMPLE: usize = 8;
+const SAMPLE: usize = 5;
 /// How many are tried at once.
 const AT_ONCE: usize = 2;
 

@@ -2,29 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
-use kernel_core::secret::ExposeSecret;
 use kernel_core::testkit::TestKernel;
-use kernel_core::{
-    App, Clock, Ctx, Db, DbError, Entropy, Error, LocalKeys, TenantTx, Tx, Workspace, open, seal,
-};
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
-use tokio::task::JoinSet;
+use kernel_core::{App, Clock, Db, Entropy, LocalKeys};
+use sqlx::{Executor, PgConnection};
 
-use super::product::{self, ChannelId, TOKEN};
+use super::product;
+use super::traffic::{Row, Tally, get, rows, traffic};
 use crate::outcome::Outcome;
 use crate::wire::{PgTarget, Proxy, Rewrite, Rewriting};
 
-const WORKSPACES: usize = 3;
-/// Rows per workspace; each has one writer, so that the last value that it was told is committed is the right one.
-const ROWS: usize = 20;
-const WRITERS: usize = 6;
 /// How long the re-sealing waits between reading and writing, so that others write meanwhile.
 const PAUSE: &str = "0.03";
 
@@ -59,26 +52,9 @@ impl Rewrite for Slow {
 
 /// One of the processes of the installation: its app, and its own idea of the time.
 #[derive(Clone)]
-struct Node {
-    app: App,
+pub(super) struct Node {
+    pub(super) app: App,
     clock: Clock,
-}
-
-#[derive(Default)]
-struct Tally {
-    stop: AtomicBool,
-    writes: AtomicU64,
-    reads: AtomicU64,
-    failed: AtomicU64,
-    unopened: AtomicU64,
-    lost: AtomicU64,
-}
-
-/// A row, and the last value that its writer was told is committed.
-struct Row {
-    workspace: Workspace,
-    id: ChannelId,
-    last: AtomicU64,
 }
 
 pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
@@ -119,6 +95,7 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
         nodes,
         sealer,
         admin,
+        tally: tally.clone(),
         fault,
         changed: 0,
         resealed: 0,
@@ -131,7 +108,7 @@ pub(super) async fn run(short: bool, fault: Option<Fault>) -> Result<Outcome> {
     }
     turned?;
     let open_at_end = trial.end(&rows, both.newest).await?;
-    Ok(trial.outcome(first_keys, &tally, open_at_end, rows.len()))
+    Ok(trial.outcome(first_keys, open_at_end, rows.len()))
 }
 
 /// The provider's keys: while it changes, and after.
@@ -158,116 +135,6 @@ async fn start(kernel: &TestKernel, keys: LocalKeys, node: i32, proxy: Option<&P
     Ok(Node { app: app.map_err(|problems| anyhow!("{problems}"))?, clock })
 }
 
-async fn rows(kernel: &TestKernel, node: &Node) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for _ in 0..WORKSPACES {
-        let workspace = kernel.found_workspace().await;
-        let ctx = node.app.system("secrets");
-        for _ in 0..ROWS {
-            let id = ctx.new_id();
-            let insert = async |tx: &mut TenantTx| product::insert(tx, id, "row", "0", None).await;
-            node.app.db().tenant(&ctx, &workspace, insert).await?;
-            rows.push(Row { workspace: workspace.clone(), id, last: AtomicU64::new(0) });
-        }
-    }
-    Ok(rows)
-}
-
-fn traffic(nodes: &[Node], rows: &Arc<Vec<Row>>, tally: &Arc<Tally>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for writer in 0..WRITERS {
-        let node = nodes[writer % nodes.len()].clone();
-        tasks.spawn(write(node, rows.clone(), writer, tally.clone()));
-    }
-    for node in nodes.iter().take(3).cloned() {
-        tasks.spawn(look(node, rows.clone(), tally.clone()));
-    }
-    tasks
-}
-
-/// Counts up in the rows that are this writer's.
-async fn write(node: Node, rows: Arc<Vec<Row>>, writer: usize, tally: Arc<Tally>) {
-    let ctx = node.app.system("writer");
-    while !tally.stop.load(Ordering::SeqCst) {
-        for row in rows.iter().skip(writer).step_by(WRITERS) {
-            let next = row.last.load(Ordering::SeqCst) + 1;
-            match set(&node.app, &ctx, row, next).await {
-                Ok(before) => {
-                    tally.lost.fetch_add(
-                        u64::from(before.is_some_and(|before| before + 1 != next)),
-                        Ordering::SeqCst,
-                    );
-                    tally.unopened.fetch_add(u64::from(before.is_none()), Ordering::SeqCst);
-                    row.last.store(next, Ordering::SeqCst);
-                    tally.writes.fetch_add(1, Ordering::SeqCst);
-                }
-                Err(error) => {
-                    eprintln!("a write failed: {}", kernel_core::causes(&error));
-                    tally.failed.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        }
-    }
-}
-
-/// Writes a value, and returns the one that was there; `None` if that did not open.
-async fn set(app: &App, ctx: &Ctx, row: &Row, value: u64) -> Result<Option<u64>, Error> {
-    app.db()
-        .tenant(ctx, &row.workspace, async |tx: &mut TenantTx| {
-            let before = read(tx, row, " FOR UPDATE").await?;
-            let sealed = seal(tx, TOKEN, row.id, value.to_string().as_bytes())?;
-            let workspace = tx.workspace_id();
-            sqlx::query("UPDATE vault.channel SET token = $3 WHERE workspace_id = $1 AND id = $2")
-                .bind(workspace)
-                .bind(row.id)
-                .bind(sealed)
-                .execute(tx.conn())
-                .await
-                .map_err(DbError::from)?;
-            Ok(before)
-        })
-        .await
-}
-
-/// Reads every row; none may be older than what was committed before.
-async fn look(node: Node, rows: Arc<Vec<Row>>, tally: Arc<Tally>) {
-    let ctx = node.app.system("reader");
-    while !tally.stop.load(Ordering::SeqCst) {
-        for row in rows.iter() {
-            let least = row.last.load(Ordering::SeqCst);
-            match get(&node.app, &ctx, row).await {
-                Ok(Some(value)) => {
-                    tally.reads.fetch_add(1, Ordering::SeqCst);
-                    tally.lost.fetch_add(u64::from(value < least), Ordering::SeqCst);
-                }
-                Ok(None) => {
-                    tally.unopened.fetch_add(1, Ordering::SeqCst);
-                }
-                Err(error) => {
-                    eprintln!("a read failed: {}", kernel_core::causes(&error));
-                    tally.failed.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        }
-    }
-}
-
-/// What the row holds; `None` if it does not open.
-async fn get(app: &App, ctx: &Ctx, row: &Row) -> Result<Option<u64>, Error> {
-    let look = async |tx: &mut TenantTx| read(tx, row, "").await;
-    app.db().tenant(&ctx.reading(), &row.workspace, look).await
-}
-
-async fn read(tx: &mut TenantTx, row: &Row, lock: &str) -> Result<Option<u64>, Error> {
-    let workspace = tx.workspace_id();
-    let statement = format!("SELECT token FROM vault.channel WHERE workspace_id = $1 AND id = $2{lock}");
-    let found =
-        sqlx::query_scalar(AssertSqlSafe(statement)).bind(workspace).bind(row.id).fetch_one(tx.conn());
-    let sealed: Vec<u8> = found.await.map_err(DbError::from)?;
-    let plain = open(tx, TOKEN, row.id, &sealed).ok();
-    Ok(plain.and_then(|plain| std::str::from_utf8(plain.expose_secret()).ok()?.parse().ok()))
-}
-
 struct Trial<'a> {
     kernel: &'a TestKernel,
     nodes: Vec<Node>,
@@ -275,6 +142,7 @@ struct Trial<'a> {
     /// Re-seals through the proxy.
     sealer: Node,
     admin: PgConnection,
+    tally: Arc<Tally>,
     fault: Option<Fault>,
     changed: u64,
     resealed: u64,
@@ -303,7 +171,7 @@ impl Trial<'_> {
             self.wait(0).await;
             self.wait(4).await;
             // Now they do, and now it seals. At once, before the traffic has written everything anew.
-            self.pass(7);
+            self.pass(7).await;
             // In every other round a second process does the same at the same time.
             let quick = async { if round % 2 == 1 { reseal(&self.nodes[1].app).await } else { Ok((0, 0)) } };
             let (slow, quick) = tokio::join!(reseal(&self.sealer.app), quick);
@@ -328,7 +196,8 @@ impl Trial<'_> {
     }
 
     /// Lets so many minutes pass on everybody's clock.
-    fn pass(&self, minutes: i64) {
+    async fn pass(&self, minutes: i64) {
+        let _nothing_under_way = self.tally.under_way.write().await;
         for node in self.nodes.iter().chain([&self.sealer, &self.rotator]) {
             node.clock.advance(TimeDelta::minutes(minutes));
         }
@@ -336,7 +205,7 @@ impl Trial<'_> {
 
     /// The same, and lets the traffic run a while.
     async fn wait(&self, minutes: i64) {
-        self.pass(minutes);
+        self.pass(minutes).await;
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 
@@ -359,7 +228,8 @@ impl Trial<'_> {
         Ok(right)
     }
 
-    fn outcome(self, first_keys: i64, tally: &Tally, right: usize, rows: usize) -> Outcome {
+    fn outcome(self, first_keys: i64, right: usize, rows: usize) -> Outcome {
+        let tally = &self.tally;
         let figures: BTreeMap<_, _> = [
             ("writes", &tally.writes),
             ("reads", &tally.reads),

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::account::Account;
 use super::installation::Installation;
-use super::system::{free_port, last_lines, lock, output, random_hex, step};
+use super::system::{free_port, has_room, last_lines, lock, output, random_hex, step};
 use super::{NoPostgres, Progress, Search};
 
 const SUPERUSER: &str = "postgres";
@@ -36,6 +36,8 @@ pub(super) struct Cluster {
     dir: PathBuf,
     port: u16,
     password: String,
+    /// The server's process: in a folder of the same name another one may run later.
+    server: Option<u32>,
     seat: Option<Seat>,
     supervisor: Option<Child>,
 }
@@ -55,10 +57,10 @@ impl Cluster {
         installation: &Installation,
         progress: Progress<'_>,
     ) -> Result<Self, NoPostgres> {
-        let dir = place(search, account, installation)?;
+        let place = place(search, account, installation)?;
         // Held until the server runs.
-        let _lock = lock(&dir.join("lock"), progress).await?;
-        Starter { dir, account, installation, durable: search.durable }.run(progress).await
+        let _lock = lock(&place.dir.join("lock"), progress).await?;
+        Starter { place, account, installation, durable: search.durable }.run(progress).await
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -80,7 +82,6 @@ impl Drop for Cluster {
     /// Says good-bye and, if that was the last user, waits until the server is down.
     fn drop(&mut self) {
         let Some(Seat { mut pipe, token }) = self.seat.take() else { return };
-        let server = postmaster(&self.dir);
         let said = pipe.write_all(format!("bye {token}\n").as_bytes()).is_ok();
         let others_remain = self.dir.join("ack").join(format!("{token}.bye"));
         let until = Instant::now() + STOP_TIMEOUT;
@@ -90,7 +91,7 @@ impl Drop for Cluster {
                 None => !self.dir.join("users").exists(),
             };
             // The server removes its lock file shortly before it ends.
-            if supervisor_ended && server.is_none_or(|pid| !runs(pid, &self.dir)) {
+            if supervisor_ended && self.server.is_none_or(|pid| !runs(pid, &self.dir)) {
                 return;
             }
             std::thread::sleep(POLL);
@@ -99,7 +100,7 @@ impl Drop for Cluster {
 }
 
 struct Starter<'a> {
-    dir: PathBuf,
+    place: Place,
     account: Account,
     installation: &'a Installation,
     durable: bool,
@@ -131,12 +132,12 @@ impl Starter<'_> {
             sleep(Duration::from_millis(300)).await;
         }
         let detail = refusals.pop().unwrap_or_default();
-        Err(NoPostgres::Step { step: format!("starting PostgreSQL in {}", self.dir.display()), detail })
+        Err(NoPostgres::Step { step: format!("starting PostgreSQL in {}", self.place.dir.display()), detail })
     }
 
     /// A seat at the running server, if there is one and somebody looks after it.
     async fn share(&self) -> Result<Option<Cluster>, NoPostgres> {
-        if postmaster(&self.dir).is_none() {
+        if postmaster(&self.place.dir).is_none() {
             return Ok(None);
         }
         let (Some(port), Some(seat)) = (self.port(), self.take_seat().await?) else { return Ok(None) };
@@ -144,30 +145,31 @@ impl Starter<'_> {
     }
 
     fn cluster(&self, port: u16, seat: Seat, supervisor: Option<Child>) -> Result<Cluster, NoPostgres> {
-        let password =
-            fs::read_to_string(self.dir.join("password")).map_err(step("reading the cluster's password"))?;
-        Ok(Cluster { dir: self.dir.clone(), port, password, seat: Some(seat), supervisor })
+        let password = fs::read_to_string(self.place.dir.join("password"))
+            .map_err(step("reading the cluster's password"))?;
+        let dir = self.place.dir.clone();
+        Ok(Cluster { server: postmaster(&dir), dir, port, password, seat: Some(seat), supervisor })
     }
 
     fn port(&self) -> Option<u16> {
-        fs::read_to_string(self.dir.join("ready")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.place.dir.join("ready")).ok()?.trim().parse().ok()
     }
 
     /// Asks the supervisor for a seat; nothing if it does not answer.
     async fn take_seat(&self) -> Result<Option<Seat>, NoPostgres> {
         let what = || step("joining the running PostgreSQL");
         // Also for reading, because that does not wait for the other side.
-        let mut pipe = match OpenOptions::new().read(true).write(true).open(self.dir.join("users")) {
+        let mut pipe = match OpenOptions::new().read(true).write(true).open(self.place.dir.join("users")) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(what())?,
         };
         let token = random_hex(8).map_err(what())?;
         pipe.write_all(format!("hello {token}\n").as_bytes()).map_err(what())?;
-        let answer = self.dir.join("ack").join(&token);
+        let answer = self.place.dir.join("ack").join(&token);
         let until = Instant::now() + ANSWER_TIMEOUT;
         while !answer.exists() {
             // The pipe goes when the supervisor has decided to stop.
-            if Instant::now() > until || !self.dir.join("users").exists() {
+            if Instant::now() > until || !self.place.dir.join("users").exists() {
                 return Ok(None);
             }
             sleep(POLL).await;
@@ -177,13 +179,14 @@ impl Starter<'_> {
 
     /// Waits for a server that is going down, and stops one whose supervisor is dead.
     async fn clear_away(&self, progress: Progress<'_>) -> Result<(), NoPostgres> {
-        let is_stopping = !self.dir.join("users").exists();
+        let is_stopping = !self.place.dir.join("users").exists();
         let until = Instant::now() + if is_stopping { STOP_TIMEOUT } else { Duration::ZERO };
-        while postmaster(&self.dir).is_some() && Instant::now() < until {
+        let goes = || postmaster(&self.place.dir).is_some() || is_supervised(&self.place.dir);
+        while goes() && Instant::now() < until {
             sleep(Duration::from_millis(20)).await;
         }
         for mode in ["fast", "immediate"] {
-            if postmaster(&self.dir).is_some() {
+            if postmaster(&self.place.dir).is_some() {
                 progress("PostgreSQL: stopping a server that was left behind");
                 let mut stop = self.account.command(self.installation.program("pg_ctl"));
                 stop.args(["stop", "-w", "-t", "20", "-m", mode, "-D"]).arg(self.data());
@@ -192,13 +195,13 @@ impl Starter<'_> {
             }
         }
         for leftover in ["users", "ready", "data/postmaster.pid"] {
-            remove_file(&self.dir.join(leftover)).map_err(step(format!("removing {leftover}")))?;
+            remove_file(&self.place.dir.join(leftover)).map_err(step(format!("removing {leftover}")))?;
         }
         Ok(())
     }
 
     fn data(&self) -> PathBuf {
-        self.dir.join("data")
+        self.place.dir.join("data")
     }
 
     /// Makes the data folder unless it is there: `true` if it had to be made.
@@ -209,14 +212,14 @@ impl Starter<'_> {
         progress(&format!(
             "PostgreSQL {}: making a cluster in {}",
             self.installation.major,
-            self.dir.display()
+            self.place.dir.display()
         ));
         let what = || step("making the cluster");
         if self.data().exists() {
             self.put_aside().map_err(what())?;
         }
-        let part = self.dir.join("data.part");
-        let password = self.dir.join("password");
+        let part = self.place.dir.join("data.part");
+        let password = self.place.dir.join("password");
         remove_file(&password).map_err(what())?;
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&password).map_err(what())?;
@@ -251,21 +254,23 @@ impl Starter<'_> {
     async fn start(&self) -> Result<Result<Cluster, String>, NoPostgres> {
         let what = || step("starting PostgreSQL");
         let port = free_port().map_err(what())?;
-        let log = self.dir.join("server.log");
+        let log = self.place.dir.join("server.log");
         if log.exists() {
-            fs::rename(&log, self.dir.join("server.log.1")).map_err(what())?;
+            fs::rename(&log, self.place.dir.join("server.log.1")).map_err(what())?;
         }
-        remove_dir(&self.dir.join("ack")).map_err(what())?;
+        remove_dir(&self.place.dir.join("ack")).map_err(what())?;
         let mut make = self.account.command("/bin/sh");
-        make.args(["-c", "cd \"$0\" && mkdir ack && mkfifo -m 600 users"]).arg(&self.dir);
+        make.args(["-c", "cd \"$0\" && mkdir ack && mkfifo -m 600 users"]).arg(&self.place.dir);
         output("making the supervisor's pipe", &mut make).await?;
-        let pipe = OpenOptions::new().read(true).write(true).open(self.dir.join("users")).map_err(what())?;
-        let reading = File::open(self.dir.join("users")).map_err(what())?;
+        let pipe =
+            OpenOptions::new().read(true).write(true).open(self.place.dir.join("users")).map_err(what())?;
+        let reading = File::open(self.place.dir.join("users")).map_err(what())?;
 
         let options = if self.durable { SETTINGS.to_owned() } else { format!("{SETTINGS} {NOT_DURABLE}") };
         let mut supervisor = self.account.command("/bin/sh");
-        supervisor.args(["-c", SUPERVISE, "supervise"]).arg(&self.dir);
+        supervisor.args(["-c", SUPERVISE, "supervise"]).arg(&self.place.dir);
         supervisor.arg(self.installation.program("pg_ctl")).arg(port.to_string()).arg(options);
+        supervisor.arg(if self.place.in_memory { "remove" } else { "keep" });
         // A group of its own: an interrupt at the terminal must not reach it.
         supervisor.stdin(reading).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut supervisor = supervisor.spawn().map_err(what())?;
@@ -289,15 +294,22 @@ impl Starter<'_> {
 
     /// Keeps the data folder that does not start, in place of the one kept before.
     fn put_aside(&self) -> io::Result<()> {
-        let aside = self.dir.join("data.broken");
+        let aside = self.place.dir.join("data.broken");
         remove_dir(&aside)?;
         fs::rename(self.data(), aside)
     }
 }
 
-/// The cluster's folder, made if need be: under the target folder where the server's account can enter it, else among
-/// the temporary files. Its name tells apart whatever must not meet in one data folder.
-fn place(search: &Search, account: Account, installation: &Installation) -> Result<PathBuf, NoPostgres> {
+/// Where a cluster lies.
+struct Place {
+    dir: PathBuf,
+    in_memory: bool,
+}
+
+/// The cluster's folder, made if need be: in memory where that is wanted and there is room, under the target folder where
+/// the server's account can enter it, else among the temporary files. Its name tells apart whatever must not meet in
+/// one data folder.
+fn place(search: &Search, account: Account, installation: &Installation) -> Result<Place, NoPostgres> {
     let target = fs::canonicalize(&search.target_dir).map_err(step("finding the target folder"))?;
     let mut hash = DefaultHasher::new();
     (account.uid, &installation.bin_dir, &target).hash(&mut hash);
@@ -305,12 +317,20 @@ fn place(search: &Search, account: Account, installation: &Installation) -> Resu
     let name =
         format!("{}{durable}-{}-{:08x}", search.cluster, installation.major, hash.finish() & 0xffff_ffff);
 
+    if let Some(memory) = search.memory_dir.as_deref().filter(|dir| !search.durable && dir.is_dir()) {
+        let dir = account.shared_dir(memory)?.join(&name);
+        // Who comes later joins, however much room is left.
+        if dir.join("ready").exists() || has_room(memory) {
+            account.private_dir(&dir).map_err(step(format!("making {}", dir.display())))?;
+            return Ok(Place { dir, in_memory: true });
+        }
+    }
     let own = target.join("postgres");
     fs::create_dir_all(&own).map_err(step(format!("making {}", own.display())))?;
     let parent = if account.can("-x", &own) { own } else { account.shared_dir(&search.temp_dir)? };
     let dir = parent.join(name);
     account.private_dir(&dir).map_err(step(format!("making {}", dir.display())))?;
-    Ok(dir)
+    Ok(Place { dir, in_memory: false })
 }
 
 /// The process id in the data folder's lock file, if that process is its server: ids are given out again.
@@ -319,9 +339,19 @@ fn postmaster(dir: &Path) -> Option<u32> {
     lock_file.lines().next()?.trim().parse().ok().filter(|&pid| runs(pid, dir))
 }
 
+/// Whether the supervisor is there; it clears up after the server's end.
+fn is_supervised(dir: &Path) -> bool {
+    let pid = fs::read_to_string(dir.join("supervisor.pid"));
+    pid.is_ok_and(|pid| pid.trim().parse().is_ok_and(|pid| names(pid, dir)))
+}
+
 /// Whether this process is a server on the cluster's data folder.
 fn runs(pid: u32, dir: &Path) -> bool {
-    let data = dir.join("data");
+    names(pid, &dir.join("data"))
+}
+
+/// Whether there is such a process, and its command line names the path.
+fn names(pid: u32, path: &Path) -> bool {
     let command = match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(command) => command,
         Err(_) if Path::new("/proc/self").exists() => return false,
@@ -330,7 +360,7 @@ fn runs(pid: u32, dir: &Path) -> bool {
             ps.map(|out| out.stdout).unwrap_or_default()
         }
     };
-    String::from_utf8_lossy(&command).contains(&*data.to_string_lossy())
+    String::from_utf8_lossy(&command).contains(&*path.to_string_lossy())
 }
 
 /// What to try, best first: the same order of text everywhere, and upper and lower case beyond ASCII.

@@ -1,5 +1,5 @@
 # Runs one PostgreSQL server for as long as somebody uses it. Called by cluster.rs with
-#   $1 the cluster's folder   $2 pg_ctl   $3 the port   $4 the server's options
+#   $1 the cluster's folder   $2 pg_ctl   $3 the port   $4 the server's options   $5 `keep` or `remove` its data
 # and with the named pipe `users` as standard input.
 #
 # Each process that uses the server holds the pipe open for writing. It says `hello TOKEN` when it comes (the answer
@@ -7,13 +7,14 @@
 # end of the pipe closes all the same: end of file means that nobody is left.
 set -u
 cd "$1" || exit 1
-pg_ctl=$2 port=$3 options=$4
+pg_ctl=$2 port=$3 options=$4 afterwards=$5
 echo $$ >supervisor.pid
 
 stop() {
     # Without the pipe nobody can come any more while the server goes down.
     rm -f users ready
     "$pg_ctl" stop -D "$1/data" -m fast -w -t 20 || "$pg_ctl" stop -D "$1/data" -m immediate -w -t 10
+    if [ "$afterwards" = remove ]; then rm -rf "$1/data"; fi
     exit
 }
 

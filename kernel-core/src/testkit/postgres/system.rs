@@ -65,3 +65,16 @@ pub(in crate::testkit) fn random_hex(bytes: usize) -> io::Result<String> {
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     Ok(random.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")))
 }
+
+/// Whether a file system in memory has room for a cluster and all that tests put into it, and the machine the memory.
+pub(in crate::testkit) fn has_room(dir: &Path) -> bool {
+    const NEEDED_KIB: u64 = 6 << 20;
+    let df = Command::new("df").args(["-P", "-k"]).arg(dir).stderr(Stdio::null()).output();
+    let df = df.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
+    // Below the headings: device, size, used, available, all in KiB.
+    let free = df.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let available = available.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    [free, available].into_iter().all(|kib: Option<u64>| kib.is_some_and(|kib| kib >= NEEDED_KIB))
+}
