@@ -1,6 +1,7 @@
 //! What auditing costs a busy workspace: the same write with and without its audit row, eight clients at once, while the
-//! sealer is at work; and how long a row waits for its seal. A write is a request through the whole app, and for
-//! comparison the bare transaction of one row.
+//! sealer is at work; and how long a row waits for its seal. A write is a request as products write: with an
+//! `Idempotency-Key`, and with an event for those who listen. For comparison the same request with nothing but its row,
+//! and the bare transaction of one row.
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;
@@ -12,19 +13,22 @@ use anyhow::{Context, Result, ensure};
 use benches::cpu;
 use benches::ratio::{Ratio, median};
 use benches::ticket;
-use http::Method;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request};
 use kernel_auth::Auth;
 use kernel_core::http::{Json, Route};
 use kernel_core::job::JobNoun;
 use kernel_core::testkit::{Client, TestKernel, config};
 use kernel_core::{
-    AppBuilder, AuditEntry, Clock, Entropy, Error, Id, Pillar, TenantTx, Tx, Workspace, audit,
+    AppBuilder, AuditEntry, Clock, Entropy, Error, Event, Id, Pillar, TenantTx, Tx, Workspace, audit, publish,
 };
 use kernel_jobs::{Jobs, Runner, RunnerConfig};
 use kernel_tenancy::Tenancy;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 use xtask::outcome::Outcome;
 
 kernel_core::permissions! {
@@ -57,7 +61,9 @@ async fn main() -> Result<ExitCode> {
     let longest = Arc::new(AtomicU64::new(0));
     let watch = tokio::spawn(watch(kernel.admin().await, longest.clone()));
 
-    let request = measure(&mut admin, blocks, &requesting(&kernel).await?).await?;
+    let client = client(&kernel).await?;
+    let request = measure(&mut admin, blocks, &Requesting { client: client.clone(), whole: true }).await?;
+    let row = measure(&mut admin, blocks, &Requesting { client, whole: false }).await?;
     let bare = measure(&mut admin, blocks, &writing(&kernel).await?).await?;
 
     let caught_up = catch_up(&mut admin).await?;
@@ -69,11 +75,14 @@ async fn main() -> Result<ExitCode> {
     let outcome = Outcome::new()
         .value("clients", CLIENTS)
         .value("blocks", blocks)
-        .value("audited_rows", request.rows + bare.rows)
+        .value("audited_rows", request.rows + row.rows + bare.rows)
         .value("of", "audited/plain")
         .value("bare_cpu", bare.cpus())
         .value("bare_per_s", bare.rates())
         .value("bare_ratio", bare.ratio())
+        .value("row_cpu", row.cpus())
+        .value("row_per_s", row.rates())
+        .value("row_ratio", row.ratio())
         .value("lag_ms", longest.as_millis())
         .value("catch_up_ms", caught_up.as_millis())
         .value("cpu", request.cpus())
@@ -92,10 +101,39 @@ fn register(app: AppBuilder) -> AppBuilder {
 }
 
 fn pillar() -> Pillar {
-    let plain = Route::tenant(Method::POST, "/tickets", "bench.ticket.create", WRITE, (), create);
-    let audited =
-        Route::tenant(Method::POST, "/audited", "bench.ticket.create_audited", WRITE, (), create_audited);
-    ticket::pillar().permissions(ALL).routes([plain, audited])
+    let post = Method::POST;
+    ticket::pillar().permissions(ALL).routes([
+        Route::tenant(post.clone(), "/rows", "bench.row.create", WRITE, (), create),
+        Route::tenant(post.clone(), "/audited-rows", "bench.row.create_audited", WRITE, (), create_audited),
+        Route::tenant(post.clone(), "/tickets", "bench.ticket.create", WRITE, (), open),
+        Route::tenant(post, "/audited-tickets", "bench.ticket.create_audited", WRITE, (), open_audited),
+    ])
+}
+
+/// What others may want to know of.
+#[derive(Serialize, Deserialize)]
+struct Opened {
+    id: Id<JobNoun>,
+}
+
+impl Event for Opened {
+    const NAME: &'static str = "bench.ticket.opened";
+
+    fn aggregate(&self) -> Uuid {
+        self.id.uuid()
+    }
+}
+
+async fn open(_: (), tx: &mut TenantTx, (): ()) -> Result<Json<Id<JobNoun>>, Error> {
+    let id = insert(tx, false).await?;
+    publish(tx, &Opened { id }).await?;
+    Ok(Json(id))
+}
+
+async fn open_audited(_: (), tx: &mut TenantTx, (): ()) -> Result<Json<Id<JobNoun>>, Error> {
+    let id = insert(tx, true).await?;
+    publish(tx, &Opened { id }).await?;
+    Ok(Json(id))
 }
 
 async fn create(_: (), tx: &mut TenantTx, (): ()) -> Result<Json<Id<JobNoun>>, Error> {
@@ -129,22 +167,35 @@ trait Writer: Clone + Send + 'static {
 }
 
 #[derive(Clone)]
-struct Requesting(Client);
+struct Requesting {
+    client: Client,
+    /// With all that belongs to a write; otherwise with its row alone.
+    whole: bool,
+}
 
 /// A client that has logged in and founded a workspace.
-async fn requesting(kernel: &TestKernel) -> Result<Requesting> {
+async fn client(kernel: &TestKernel) -> Result<Client> {
     let mut client = Client::new(&kernel.app);
     let person = json!({ "name": "Ada", "email": "ada@example.com", "password": "correct horse battery" });
     ensure!(client.post("/api/v1/auth/sign-up", &person).await.status == 201, "sign-up failed");
     let founded = client.post("/api/v1/workspaces", &json!({ "name": "Acme", "slug": "acme" })).await;
     ensure!(founded.status == 201, "no workspace");
-    Ok(Requesting(client))
+    Ok(client)
 }
 
 impl Writer for Requesting {
     async fn write(&mut self, audits: bool) -> Result<()> {
-        let path = if audits { "/api/v1/w/acme/audited" } else { "/api/v1/w/acme/tickets" };
-        let answer = self.0.post(path, &json!({})).await;
+        let path = match (self.whole, audits) {
+            (true, false) => "tickets",
+            (true, true) => "audited-tickets",
+            (false, false) => "rows",
+            (false, true) => "audited-rows",
+        };
+        let mut request = Request::post(format!("/api/v1/w/acme/{path}")).header(CONTENT_TYPE, "application/json");
+        if self.whole {
+            request = request.header("idempotency-key", Uuid::new_v4().to_string());
+        }
+        let answer = self.client.send(request, "{}".into()).await;
         ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::plant::Plant;
 use super::stage::Stage;
@@ -33,11 +33,14 @@ pub(super) async fn run(stage: &Stage, short: bool) -> Result<Layers> {
         _ => Vec::new(),
     };
     let filters_off = Weakening { rewrite: Arc::new(StripTenantPredicate), statements: filters_off };
-    let by_policies = trial::run(stage, &filters_off, false).await?;
     let policies_off = Weakening { rewrite: Arc::new(Identity), statements: off.clone() };
-    let by_filters = trial::run(stage, &policies_off, false).await?;
     let both_off = Weakening { rewrite: Arc::new(StripTenantPredicate), statements: off };
-    let control = trial::run(stage, &both_off, short).await?;
+    let trials = [(&filters_off, false), (&policies_off, false), (&both_off, short)];
+    let noticed = trial::each(&trials, async |_, (weakening, first_only)| {
+        trial::run(stage, weakening, *first_only).await
+    })?;
+    let [by_policies, by_filters, control] =
+        <[_; 3]>::try_from(noticed).map_err(|_| anyhow!("a trial is missing"))?;
 
     print("row-level security alone", by_policies.findings.iter().take(PRINTED));
     print("explicit filters alone", by_filters.findings.iter().take(PRINTED));

@@ -7,7 +7,6 @@ mod statement;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::plant::Plant;
 use super::stage::Stage;
@@ -21,8 +20,6 @@ use equivalent::Equivalents;
 const LEAST: usize = 60;
 /// How many are tried when time is short.
 const SAMPLE: usize = 5;
-/// How many are tried at once.
-const AT_ONCE: usize = 2;
 
 /// How often the proof says how far it is.
 const PROGRESS: usize = 25;
@@ -65,17 +62,14 @@ pub(super) async fn run(stage: &Stage, seen: &[SeenStatement], short: bool) -> R
     let (left_out, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|mutant| equivalents.names(mutant));
     let tried = if short { sample(all) } else { all };
     let count = tried.len();
-    let verdicts: Vec<(Mutant, Verdict)> = stream::iter(tried.into_iter().enumerate())
-        .map(|(place, mutant)| async move {
-            let verdict = judge(stage, &mutant).await?;
-            if (place + 1) % PROGRESS == 0 {
-                eprintln!("  {} of {count} mutants", place + 1);
-            }
-            anyhow::Ok((mutant, verdict))
-        })
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await?;
+    let verdicts = trial::each(&tried, async |place, mutant| {
+        let verdict = judge(stage, mutant).await?;
+        if (place + 1) % PROGRESS == 0 {
+            eprintln!("  {} of {count} mutants", place + 1);
+        }
+        Ok(verdict)
+    })?;
+    let verdicts: Vec<_> = tried.into_iter().zip(verdicts).collect();
     let unknown = equivalents.stale(&left_out);
     let survivors: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Survived).collect();
     print("survived", survivors.iter().map(|(mutant, _)| text(mutant)));

@@ -1,8 +1,9 @@
 //! One weakened world: what is taken away, and whether the drive notices.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::replay::{Watch, replay};
 use super::scratch::Scratch;
@@ -56,6 +57,38 @@ pub(super) async fn run(stage: &Stage, weakening: &Weakening, first_only: bool) 
     world.close().await;
     place.remove().await?;
     Ok(Noticed { findings, seen, unparsed })
+}
+
+/// How many threads try at once.
+const THREADS: usize = 2;
+
+/// Does the work for each item, and returns what came of it in their order. Several threads share it, each with a runtime
+/// of its own: a trial is mostly this program's own work, and one thread does that for one trial at a time.
+pub(super) fn each<I: Sync, T: Send>(
+    items: &[I],
+    work: impl AsyncFn(usize, &I) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let share = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut done = Vec::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(place) else { return Ok(done) };
+                done.push((place, work(place, item).await?));
+            }
+        })
+    };
+    let shares = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(share)).collect();
+        let ended =
+            threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a trial panicked"))?);
+        ended.collect::<Result<Vec<_>>>()
+    })?;
+    let mut done: Vec<_> = shares.into_iter().flatten().collect();
+    done.sort_unstable_by_key(|(place, _)| *place);
+    Ok(done.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
 /// Whether the app would be served on a database that the superuser changed so; the reason why not.
