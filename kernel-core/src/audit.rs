@@ -76,10 +76,11 @@ impl AuditEntry {
     }
 }
 
-/// Writes `entry`: it stands if and only if the transaction commits.
+/// Writes `entry`: it stands if and only if the transaction commits. The last row of a transaction is written with its
+/// commit; [`list()`] sees it before.
 ///
 /// # Errors
-/// [`DbError::Sql`] when the row cannot be written.
+/// [`DbError::Sql`] when the transaction may only read, or an earlier row cannot be written.
 pub async fn audit(tx: &mut impl Tx, entry: AuditEntry) -> Result<(), DbError> {
     let ctx = tx.ctx().clone();
     let acting_as = match ctx.actor() {
@@ -103,8 +104,7 @@ pub async fn audit(tx: &mut impl Tx, entry: AuditEntry) -> Result<(), DbError> {
         request_id: ctx.request_id(),
         created_at: ctx.now(),
     };
-    store::audit_log::insert(tx.conn(), &row).await?;
-    Ok(())
+    Sealed::note_audit(tx, row).await
 }
 
 /// How the audit log is kept.

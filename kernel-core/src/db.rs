@@ -320,6 +320,12 @@ pub(crate) mod sealed {
     #[expect(unnameable_types, reason = "a sealed trait is one that nobody else can name")]
     pub trait Sealed {
         fn hooks(&mut self) -> std::sync::Arc<crate::hook::Hooks>;
+
+        /// Takes a row for the audit log, which is written before the commit at the latest.
+        fn note_audit(
+            &mut self,
+            row: crate::store::audit_log::NewRow,
+        ) -> impl Future<Output = Result<(), super::DbError>> + Send;
     }
 }
 

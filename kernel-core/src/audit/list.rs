@@ -90,6 +90,7 @@ pub async fn list(
 ) -> Result<Vec<AuditRecord>, DbError> {
     let workspace = tx.workspace_id();
     let limit = limit.clamp(1, LIMIT_MAX);
+    tx.open().write_audited().await?;
     Ok(store::audit_log::list(tx.conn(), workspace, filter, (order, after), limit).await?)
 }
 

@@ -33,6 +33,7 @@ impl Db {
             read_only: false,
             pooled: false,
             after_commit: Vec::new(),
+            audited: None,
             hooks: self.hooks.clone(),
             marks: Vec::new(),
             abandoned: false,
@@ -52,6 +53,7 @@ impl TenantTx {
         if self.open().abandoned {
             return Err(DbError::Abandoned);
         }
+        self.open().write_audited().await?;
         store::setting::clear_workspace(self.conn()).await?;
         let open = self.into_open();
         if !open.after_commit.is_empty() {

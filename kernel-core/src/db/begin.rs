@@ -18,6 +18,7 @@ use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
 use crate::store;
+use crate::store::audit_log::{self, NewRow};
 use crate::telemetry::vital::{Course, End, Watch};
 
 /// How long a transaction may keep the server waiting or busy.
@@ -50,14 +51,16 @@ pub(super) struct Opening {
 
 /// The driver names even statements that it does not keep, each client from 1. What other clients have left on this
 /// connection would be in the way; a pooler that keeps statements itself gives them other names.
-const FORGET: &str = "DO $$ DECLARE statement text; BEGIN \
+const FORGET: &str = "SELECT kernel_core.forget_statements(); ";
+/// The same for work that may come before the schema.
+const FORGET_ANYWHERE: &str = "DO $$ DECLARE statement text; BEGIN \
      FOR statement IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE name LIKE 'sqlx\\_s\\_%' LOOP \
      EXECUTE format('DEALLOCATE %I', statement); END LOOP; END $$; ";
 
 /// COMMIT of a transaction in which a statement failed is a silent ROLLBACK. The first of these is refused there, and
 /// brings the errors of deferred constraints forward. The others see that nothing of this transaction stays on the
 /// connection for whoever has it next: a cursor that outlives it, a setting made for the whole session. `RESET ALL` leaves
-/// alone what is at its default for the moment only, so the workspace is named too.
+/// alone what is at its default for the moment only, so the workspace is named too. The database's function `record_last_audit` does the same.
 const BEFORE_COMMIT: &str =
     "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET ALL; RESET app.workspace_id; RESET app.actor_id";
 /// Behind a pooler, `RESET ALL` would also undo what the pooler has set for its client, the time zone for one.
@@ -121,7 +124,8 @@ impl Opening {
             let mut conn = acquire(pool.clone(), watch).await?;
             return work(&mut conn).await;
         }
-        let (statement, nowhere) = (format!("BEGIN; {FORGET}{}", self.limits()), WorkspaceId::SYSTEM);
+        let (statement, nowhere) =
+            (format!("BEGIN; {FORGET_ANYWHERE}{}", self.limits()), WorkspaceId::SYSTEM);
         let tx = begin(pool.clone(), statement, watch, nowhere).await?;
         let mut open = Open::new(tx, false, self.pooled, Arc::default(), watch.begun(nowhere));
         let outcome = work(open.conn()).await;
@@ -145,6 +149,9 @@ pub(crate) struct Open {
     pub(super) read_only: bool,
     pub(super) pooled: bool,
     pub(super) after_commit: Vec<AfterCommit>,
+    /// The audit row that was noted last, of the workspace that the connection is in. It is written with what is checked
+    /// before the commit, which saves its journey.
+    pub(super) audited: Option<NewRow>,
     pub(super) hooks: Arc<Hooks>,
     /// How much work each open piece found there: what it has added is dropped when it is undone.
     pub(super) marks: Vec<usize>,
@@ -170,15 +177,33 @@ impl Open {
         course: Course,
     ) -> Self {
         let (after_commit, marks) = (Vec::new(), Vec::new());
-        Self { tx, read_only, pooled, after_commit, hooks, marks, abandoned: false, course }
+        let audited = None;
+        Self { tx, read_only, pooled, after_commit, audited, hooks, marks, abandoned: false, course }
     }
 
     pub(super) fn conn(&mut self) -> &mut PgConnection {
         &mut self.tx
     }
 
+    /// Notes a row for the audit log.
+    pub(super) async fn note_audit(&mut self, row: NewRow) -> Result<(), DbError> {
+        self.write_audited().await?;
+        self.audited = Some(row);
+        // There is no commit that could write it; the database says why not.
+        if self.read_only { self.write_audited().await } else { Ok(()) }
+    }
+
+    /// Writes the audit row that is noted, before the workspace changes, a piece begins, or somebody reads the log.
+    pub(crate) async fn write_audited(&mut self) -> Result<(), DbError> {
+        if let Some(row) = self.audited.take() {
+            audit_log::insert(&mut self.tx, &row).await?;
+        }
+        Ok(())
+    }
+
     /// Marks a piece of work inside the transaction: `Err` undoes only the piece.
     pub(super) async fn savepoint(&mut self) -> Result<(), DbError> {
+        self.write_audited().await?;
         self.marks.push(self.after_commit.len());
         self.abandoned = true;
         let statement = format!("SAVEPOINT kernel_{}", self.marks.len());
@@ -193,6 +218,8 @@ impl Open {
         let mark = self.marks.pop().unwrap_or_default();
         if !keep {
             self.after_commit.truncate(mark);
+            // What the piece began with is written.
+            self.audited = None;
         }
         self.abandoned = !self.marks.is_empty();
         Ok(())
@@ -205,13 +232,18 @@ impl Settle for Open {
             return Err(DbError::Abandoned);
         }
         to_completion(async move {
-            let Self { mut tx, read_only, pooled, after_commit, mut course, .. } = self;
+            let Self { mut tx, read_only, pooled, after_commit, audited, mut course, .. } = self;
             course.ends(End::Failed);
             if read_only {
                 // There is nothing to keep, and what a handler has set for the session or declared goes with it.
                 tx.rollback().await?;
             } else {
-                tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?;
+                match audited {
+                    Some(row) => audit_log::insert_last(&mut tx, &row, pooled).await?,
+                    None => {
+                        drop(tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?)
+                    }
+                }
                 tx.commit().await?;
             }
             course.ends(End::Committed);

@@ -10,6 +10,7 @@ use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
 use crate::store;
+use crate::store::audit_log::NewRow;
 
 /// A transaction in the system workspace: identity and platform tables are visible, tenants' rows are not.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl GlobalTx {
         };
         let mut open = tx.into_open();
         if outcome.is_ok() {
+            open.write_audited().await?;
             store::setting::set_workspace(open.conn(), WorkspaceId::SYSTEM).await.map_err(DbError::from)?;
         }
         // Rolling back to the savepoint also takes the setting back.
@@ -97,6 +99,10 @@ impl Settle for GlobalTx {
 impl Sealed for GlobalTx {
     fn hooks(&mut self) -> Arc<Hooks> {
         self.open().hooks.clone()
+    }
+
+    async fn note_audit(&mut self, row: NewRow) -> Result<(), DbError> {
+        self.open().note_audit(row).await
     }
 }
 

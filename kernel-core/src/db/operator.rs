@@ -12,6 +12,7 @@ use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
 use crate::store;
+use crate::store::audit_log::NewRow;
 
 /// Why a member of staff looks across workspaces. It goes into the audit log word for word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,10 @@ impl Db {
 }
 
 impl OperatorTx {
+    fn open(&mut self) -> &mut Open {
+        self.open.as_mut().expect("the connection is back before `enter` returns")
+    }
+
     /// Runs `work` inside one workspace, in this same transaction. `Err` undoes only what `work` did.
     ///
     /// # Errors
@@ -92,6 +97,7 @@ impl OperatorTx {
         };
         let mut open = tx.into_open();
         if outcome.is_ok() {
+            open.write_audited().await?;
             store::setting::set_workspace(open.conn(), WorkspaceId::SYSTEM).await.map_err(DbError::from)?;
         }
         open.end_savepoint(outcome.is_ok()).await?;
@@ -114,7 +120,11 @@ impl Settle for OperatorTx {
 
 impl Sealed for OperatorTx {
     fn hooks(&mut self) -> Arc<Hooks> {
-        self.open.as_mut().expect("the connection is back before `enter` returns").hooks.clone()
+        self.open().hooks.clone()
+    }
+
+    async fn note_audit(&mut self, row: NewRow) -> Result<(), DbError> {
+        self.open().note_audit(row).await
     }
 }
 
@@ -128,6 +138,6 @@ impl Tx for OperatorTx {
     }
 
     fn conn(&mut self) -> &mut PgConnection {
-        self.open.as_mut().expect("the connection is back before `enter` returns").conn()
+        self.open().conn()
     }
 }

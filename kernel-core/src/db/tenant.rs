@@ -9,6 +9,7 @@ use super::{DbError, Settle, Tx, sealed::Sealed};
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
 use crate::id::WorkspaceId;
+use crate::store::audit_log::NewRow;
 
 /// A transaction in which the rows of one workspace are visible and writable, and no others.
 ///
@@ -29,7 +30,7 @@ impl TenantTx {
         self.open
     }
 
-    pub(super) fn open(&mut self) -> &mut Open {
+    pub(crate) fn open(&mut self) -> &mut Open {
         &mut self.open
     }
 
@@ -73,7 +74,11 @@ impl Settle for TenantTx {
 
 impl Sealed for TenantTx {
     fn hooks(&mut self) -> Arc<Hooks> {
-        self.open.hooks.clone()
+        self.open().hooks.clone()
+    }
+
+    async fn note_audit(&mut self, row: NewRow) -> Result<(), DbError> {
+        self.open().note_audit(row).await
     }
 }
 

@@ -1,5 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -7,7 +9,9 @@ use crate::audit::{AuditFilter, AuditNoun, AuditOrder, AuditRecord, first_id};
 use crate::ctx::RequestId;
 use crate::id::{Id, WorkspaceId};
 
-pub(crate) struct NewRow {
+#[derive(Debug)]
+#[expect(unnameable_types, reason = "only a sealed trait names it")]
+pub struct NewRow {
     pub(crate) workspace_id: WorkspaceId,
     pub(crate) id: Id<AuditNoun>,
     pub(crate) actor_type: &'static str,
@@ -24,33 +28,38 @@ pub(crate) struct NewRow {
 }
 
 pub(crate) async fn insert(conn: &mut PgConnection, row: &NewRow) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        r"
-        WITH marked AS (
-            INSERT INTO kernel_core.audit_unsealed (workspace_id, id) VALUES ($1, $2)
-        )
-        INSERT INTO kernel_core.audit_log
-            (workspace_id, id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata,
-             ip_address, user_agent, request_id, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::inet, $11, $12, $13)
-        ",
-    )
-    .bind(row.workspace_id)
-    .bind(row.id)
-    .bind(row.actor_type)
-    .bind(row.actor_id)
-    .bind(row.acting_as)
-    .bind(row.action)
-    .bind(row.target_type)
-    .bind(row.target_id)
-    .bind(&row.metadata)
-    .bind(row.ip_address.as_deref())
-    .bind(row.user_agent.as_deref())
-    .bind(row.request_id)
-    .bind(row.created_at)
-    .execute(conn)
-    .await?;
+    let record = "SELECT kernel_core.record_audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    bind(sqlx::query(record), row).execute(conn).await?;
     Ok(())
+}
+
+/// The same, and what is to be checked and undone before a commit; `pooled` leaves a pooler's settings alone.
+pub(crate) async fn insert_last(
+    conn: &mut PgConnection,
+    row: &NewRow,
+    pooled: bool,
+) -> Result<(), sqlx::Error> {
+    let record =
+        "SELECT kernel_core.record_last_audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    bind(sqlx::query(record), row).bind(pooled).execute(conn).await?;
+    Ok(())
+}
+
+fn bind<'q>(query: Query<'q, Postgres, PgArguments>, row: &'q NewRow) -> Query<'q, Postgres, PgArguments> {
+    query
+        .bind(row.workspace_id)
+        .bind(row.id)
+        .bind(row.actor_type)
+        .bind(row.actor_id)
+        .bind(row.acting_as)
+        .bind(row.action)
+        .bind(row.target_type)
+        .bind(row.target_id)
+        .bind(&row.metadata)
+        .bind(row.ip_address.as_deref())
+        .bind(row.user_agent.as_deref())
+        .bind(row.request_id)
+        .bind(row.created_at)
 }
 
 /// Rows of a workspace after one of them, in the order of their ids.

@@ -8,7 +8,7 @@ use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use crate::shop;
 
-async fn two_shops() -> (TestKernel, Ctx, kernel_core::Workspace, kernel_core::Workspace) {
+pub(crate) async fn two_shops() -> (TestKernel, Ctx, kernel_core::Workspace, kernel_core::Workspace) {
     let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
     let ctx = kernel.app.system("test");
     let (one, other) = (kernel.found_workspace().await, kernel.found_workspace().await);

@@ -2,6 +2,7 @@
 #![cfg(feature = "testkit")]
 #![expect(clippy::unwrap_used, reason = "what a test arranges may fail like the test itself")]
 
+mod audit;
 mod build;
 mod doctor;
 mod handle;
