@@ -151,7 +151,7 @@ pub(crate) struct Open {
     pub(super) after_commit: Vec<AfterCommit>,
     /// The audit row that was noted last, of the workspace that the connection is in. It is written with what is checked
     /// before the commit, which saves its journey.
-    pub(super) audited: Option<NewRow>,
+    pub(super) audited: Option<Box<NewRow>>,
     pub(super) hooks: Arc<Hooks>,
     /// How much work each open piece found there: what it has added is dropped when it is undone.
     pub(super) marks: Vec<usize>,
@@ -188,7 +188,7 @@ impl Open {
     /// Notes a row for the audit log.
     pub(super) async fn note_audit(&mut self, row: NewRow) -> Result<(), DbError> {
         self.write_audited().await?;
-        self.audited = Some(row);
+        self.audited = Some(Box::new(row));
         // There is no commit that could write it; the database says why not.
         if self.read_only { self.write_audited().await } else { Ok(()) }
     }
@@ -238,11 +238,10 @@ impl Settle for Open {
                 // There is nothing to keep, and what a handler has set for the session or declared goes with it.
                 tx.rollback().await?;
             } else {
-                match audited {
-                    Some(row) => audit_log::insert_last(&mut tx, &row, pooled).await?,
-                    None => {
-                        drop(tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?)
-                    }
+                if let Some(row) = audited {
+                    audit_log::insert_last(&mut tx, &row, pooled).await?;
+                } else {
+                    tx.execute(if pooled { BEFORE_COMMIT_POOLED } else { BEFORE_COMMIT }).await?;
                 }
                 tx.commit().await?;
             }
