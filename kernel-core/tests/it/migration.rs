@@ -33,24 +33,6 @@ async fn running_twice_changes_nothing_and_the_hosts_ledger_stays_its_own() {
 }
 
 #[tokio::test]
-async fn where_all_is_as_declared_nobody_is_locked_out() {
-    let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
-    let mut reader = kernel.admin().await;
-    let mut reading = reader.begin().await.unwrap();
-    reading.execute("SELECT FROM shop.item, kernel_core.audit_log").await.unwrap();
-    let logins = kernel.database.logins();
-    let mut migrate = PgConnection::connect(&logins.of(&roles().migrate)).await.unwrap();
-    migrate.execute("SET lock_timeout = '1s'").await.unwrap();
-    kernel.app.plan().run(&mut migrate).await.unwrap();
-
-    // Where something is not, the tables are locked to mend it.
-    reading.rollback().await.unwrap();
-    reader.execute("DROP POLICY tenant ON shop.item").await.unwrap();
-    kernel.app.plan().run(&mut migrate).await.unwrap();
-    assert!(kernel.app.plan().verify(&mut reader).await.unwrap().is_empty());
-}
-
-#[tokio::test]
 async fn a_file_that_was_changed_after_it_was_applied_is_named_with_what_to_do() {
     let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
     kernel.admin().await.execute("UPDATE shop.migration SET checksum = '\\x00'").await.unwrap();
