@@ -57,10 +57,10 @@ impl Cluster {
         installation: &Installation,
         progress: Progress<'_>,
     ) -> Result<Self, NoPostgres> {
-        let place = place(search, account, installation)?;
+        let Place { dir, in_memory } = place(search, account, installation)?;
         // Held until the server runs.
-        let _lock = lock(&place.dir.join("lock"), progress).await?;
-        Starter { place, account, installation, durable: search.durable }.run(progress).await
+        let _lock = lock(&dir.join("lock"), progress).await?;
+        Starter { dir, in_memory, account, installation, durable: search.durable }.run(progress).await
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -100,7 +100,8 @@ impl Drop for Cluster {
 }
 
 struct Starter<'a> {
-    place: Place,
+    dir: PathBuf,
+    in_memory: bool,
     account: Account,
     installation: &'a Installation,
     durable: bool,
@@ -132,12 +133,12 @@ impl Starter<'_> {
             sleep(Duration::from_millis(300)).await;
         }
         let detail = refusals.pop().unwrap_or_default();
-        Err(NoPostgres::Step { step: format!("starting PostgreSQL in {}", self.place.dir.display()), detail })
+        Err(NoPostgres::Step { step: format!("starting PostgreSQL in {}", self.dir.display()), detail })
     }
 
     /// A seat at the running server, if there is one and somebody looks after it.
     async fn share(&self) -> Result<Option<Cluster>, NoPostgres> {
-        if postmaster(&self.place.dir).is_none() {
+        if postmaster(&self.dir).is_none() {
             return Ok(None);
         }
         let (Some(port), Some(seat)) = (self.port(), self.take_seat().await?) else { return Ok(None) };
@@ -145,31 +146,31 @@ impl Starter<'_> {
     }
 
     fn cluster(&self, port: u16, seat: Seat, supervisor: Option<Child>) -> Result<Cluster, NoPostgres> {
-        let password = fs::read_to_string(self.place.dir.join("password"))
-            .map_err(step("reading the cluster's password"))?;
-        let dir = self.place.dir.clone();
+        let password =
+            fs::read_to_string(self.dir.join("password")).map_err(step("reading the cluster's password"))?;
+        let dir = self.dir.clone();
         Ok(Cluster { server: postmaster(&dir), dir, port, password, seat: Some(seat), supervisor })
     }
 
     fn port(&self) -> Option<u16> {
-        fs::read_to_string(self.place.dir.join("ready")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.dir.join("ready")).ok()?.trim().parse().ok()
     }
 
     /// Asks the supervisor for a seat; nothing if it does not answer.
     async fn take_seat(&self) -> Result<Option<Seat>, NoPostgres> {
         let what = || step("joining the running PostgreSQL");
         // Also for reading, because that does not wait for the other side.
-        let mut pipe = match OpenOptions::new().read(true).write(true).open(self.place.dir.join("users")) {
+        let mut pipe = match OpenOptions::new().read(true).write(true).open(self.dir.join("users")) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(what())?,
         };
         let token = random_hex(8).map_err(what())?;
         pipe.write_all(format!("hello {token}\n").as_bytes()).map_err(what())?;
-        let answer = self.place.dir.join("ack").join(&token);
+        let answer = self.dir.join("ack").join(&token);
         let until = Instant::now() + ANSWER_TIMEOUT;
         while !answer.exists() {
             // The pipe goes when the supervisor has decided to stop.
-            if Instant::now() > until || !self.place.dir.join("users").exists() {
+            if Instant::now() > until || !self.dir.join("users").exists() {
                 return Ok(None);
             }
             sleep(POLL).await;
@@ -179,14 +180,14 @@ impl Starter<'_> {
 
     /// Waits for a server that is going down, and stops one whose supervisor is dead.
     async fn clear_away(&self, progress: Progress<'_>) -> Result<(), NoPostgres> {
-        let is_stopping = !self.place.dir.join("users").exists();
+        let is_stopping = !self.dir.join("users").exists();
         let until = Instant::now() + if is_stopping { STOP_TIMEOUT } else { Duration::ZERO };
-        let goes = || postmaster(&self.place.dir).is_some() || is_supervised(&self.place.dir);
+        let goes = || postmaster(&self.dir).is_some() || is_supervised(&self.dir);
         while goes() && Instant::now() < until {
             sleep(Duration::from_millis(20)).await;
         }
         for mode in ["fast", "immediate"] {
-            if postmaster(&self.place.dir).is_some() {
+            if postmaster(&self.dir).is_some() {
                 progress("PostgreSQL: stopping a server that was left behind");
                 let mut stop = self.account.command(self.installation.program("pg_ctl"));
                 stop.args(["stop", "-w", "-t", "20", "-m", mode, "-D"]).arg(self.data());
@@ -195,13 +196,13 @@ impl Starter<'_> {
             }
         }
         for leftover in ["users", "ready", "data/postmaster.pid"] {
-            remove_file(&self.place.dir.join(leftover)).map_err(step(format!("removing {leftover}")))?;
+            remove_file(&self.dir.join(leftover)).map_err(step(format!("removing {leftover}")))?;
         }
         Ok(())
     }
 
     fn data(&self) -> PathBuf {
-        self.place.dir.join("data")
+        self.dir.join("data")
     }
 
     /// Makes the data folder unless it is there: `true` if it had to be made.
@@ -212,14 +213,14 @@ impl Starter<'_> {
         progress(&format!(
             "PostgreSQL {}: making a cluster in {}",
             self.installation.major,
-            self.place.dir.display()
+            self.dir.display()
         ));
         let what = || step("making the cluster");
         if self.data().exists() {
             self.put_aside().map_err(what())?;
         }
-        let part = self.place.dir.join("data.part");
-        let password = self.place.dir.join("password");
+        let part = self.dir.join("data.part");
+        let password = self.dir.join("password");
         remove_file(&password).map_err(what())?;
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&password).map_err(what())?;
@@ -254,23 +255,22 @@ impl Starter<'_> {
     async fn start(&self) -> Result<Result<Cluster, String>, NoPostgres> {
         let what = || step("starting PostgreSQL");
         let port = free_port().map_err(what())?;
-        let log = self.place.dir.join("server.log");
+        let log = self.dir.join("server.log");
         if log.exists() {
-            fs::rename(&log, self.place.dir.join("server.log.1")).map_err(what())?;
+            fs::rename(&log, self.dir.join("server.log.1")).map_err(what())?;
         }
-        remove_dir(&self.place.dir.join("ack")).map_err(what())?;
+        remove_dir(&self.dir.join("ack")).map_err(what())?;
         let mut make = self.account.command("/bin/sh");
-        make.args(["-c", "cd \"$0\" && mkdir ack && mkfifo -m 600 users"]).arg(&self.place.dir);
+        make.args(["-c", "cd \"$0\" && mkdir ack && mkfifo -m 600 users"]).arg(&self.dir);
         output("making the supervisor's pipe", &mut make).await?;
-        let pipe =
-            OpenOptions::new().read(true).write(true).open(self.place.dir.join("users")).map_err(what())?;
-        let reading = File::open(self.place.dir.join("users")).map_err(what())?;
+        let pipe = OpenOptions::new().read(true).write(true).open(self.dir.join("users")).map_err(what())?;
+        let reading = File::open(self.dir.join("users")).map_err(what())?;
 
         let options = if self.durable { SETTINGS.to_owned() } else { format!("{SETTINGS} {NOT_DURABLE}") };
         let mut supervisor = self.account.command("/bin/sh");
-        supervisor.args(["-c", SUPERVISE, "supervise"]).arg(&self.place.dir);
+        supervisor.args(["-c", SUPERVISE, "supervise"]).arg(&self.dir);
         supervisor.arg(self.installation.program("pg_ctl")).arg(port.to_string()).arg(options);
-        supervisor.arg(if self.place.in_memory { "remove" } else { "keep" });
+        supervisor.arg(if self.in_memory { "remove" } else { "keep" });
         // A group of its own: an interrupt at the terminal must not reach it.
         supervisor.stdin(reading).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut supervisor = supervisor.spawn().map_err(what())?;
@@ -294,7 +294,7 @@ impl Starter<'_> {
 
     /// Keeps the data folder that does not start, in place of the one kept before.
     fn put_aside(&self) -> io::Result<()> {
-        let aside = self.place.dir.join("data.broken");
+        let aside = self.dir.join("data.broken");
         remove_dir(&aside)?;
         fs::rename(self.data(), aside)
     }
