@@ -132,13 +132,8 @@ impl Names {
 }
 
 /// What stands where a value of this class was.
-pub(crate) fn placeholder(class: Class) -> &'static str {
-    match class {
-        Class::Public => "[public]",
-        Class::Private => "[private]",
-        Class::Sensitive => "[sensitive]",
-        Class::Restricted => "[restricted]",
-    }
+pub(crate) fn placeholder(class: Class) -> String {
+    format!("[{}]", class.name())
 }
 
 /// `ipAddress` and `ip-address` are `ip_address`.

@@ -194,7 +194,7 @@ impl Said<'_> {
 
     fn attribute(&mut self, name: &'static str, mut value: String) {
         if let Some(class) = self.redaction.class(name) {
-            placeholder(class).clone_into(&mut value);
+            value = placeholder(class);
         }
         if let Some((end, _)) = value.char_indices().nth(CHARS_MAX) {
             value.truncate(end);
