@@ -26,8 +26,10 @@ pub struct Arguments {
     command: Vec<String>,
 }
 
-/// The variable that lets a command put the cluster of the tests into memory, and where Linux offers that.
-pub const MEMORY: (&str, &str) = ("KERNEL_PG_MEMORY", "/dev/shm");
+/// The variable that lets a command put the cluster of the tests into memory.
+pub const MEMORY_VARIABLE: &str = "KERNEL_PG_MEMORY";
+/// Where Linux offers a file system in memory.
+pub const MEMORY: &str = "/dev/shm";
 
 /// Runs the command.
 ///
@@ -76,7 +78,7 @@ pub fn search(cluster: &str) -> Result<Search> {
 /// When the target folder cannot be told.
 pub fn passing(cluster: &str) -> Result<Search> {
     let mut search = search(cluster)?;
-    search.memory_dir = Some(PathBuf::from(MEMORY.1));
+    search.memory_dir = Some(PathBuf::from(MEMORY));
     Ok(search)
 }
 

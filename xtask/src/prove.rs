@@ -254,7 +254,7 @@ async fn trial(program: &Path, proof: &Proof, fault: Option<&str>, short: bool) 
     let mut command = cargo::child(program);
     command.args(["prove", proof.name]);
     if short {
-        command.arg("--short").env(postgres::MEMORY.0, postgres::MEMORY.1);
+        command.arg("--short").env(postgres::MEMORY_VARIABLE, postgres::MEMORY);
     }
     if let Some(fault) = fault {
         command.args(["--plant", fault]);

@@ -99,7 +99,7 @@ async fn steps(program: &Path, url: &str, left_out: &Path) -> Vec<Step> {
     for proof in prove::PROOFS {
         let mut command = cargo::child(program);
         command.args(["prove", proof.name, "--short"]).env("KERNEL_LEFT_OUT", left_out);
-        command.env(postgres::MEMORY.0, postgres::MEMORY.1);
+        command.env(postgres::MEMORY_VARIABLE, postgres::MEMORY);
         steps.push(Step::new(format!("prove {}", proof.name), command));
     }
     steps
