@@ -2,13 +2,10 @@
 
 use kernel_core::audit::{self, AuditFilter, AuditOrder, audit};
 use kernel_core::testkit::TestKernel;
-use kernel_core::{
-    AuditEntry, Ctx, Db, DbError, GlobalTx, OperatorTx, Reason, TenantTx, Tx, Workspace, WorkspaceId,
-};
-use sqlx::{Executor, PgConnection};
+use kernel_core::{AuditEntry, Db, DbError, GlobalTx, OperatorTx, Reason, TenantTx, Tx, WorkspaceId};
+use sqlx::Executor;
 
-use crate::handle::two_shops;
-use crate::shop;
+use crate::handle::{assert_nothing_left, leave_things, two_shops};
 
 async fn note(tx: &mut impl Tx, action: &'static str) -> Result<(), DbError> {
     audit(tx, AuditEntry::new(action)).await
@@ -114,29 +111,11 @@ async fn nothing_of_an_audited_transaction_stays_on_the_connection() {
     let mut config = kernel.database.logins().config();
     config.max_connections = 1;
     let db = Db::new(&config).unwrap();
-    leave_things(&db, &ctx, &one).await;
-    let without = db.lookup(async |conn: &mut PgConnection| {
-        Ok::<_, DbError>(sqlx::query_scalar::<_, String>("SELECT name FROM shop.item").fetch_all(conn).await?)
-    });
-    assert!(without.await.unwrap().is_empty());
-    let fetched = db.tenant(&ctx, &other, async |tx: &mut TenantTx| {
-        let limit: String = sqlx::query_scalar("SHOW statement_timeout").fetch_one(tx.conn()).await?;
-        assert_eq!(limit, "5s");
-        assert_eq!(shop::names(tx).await?, ["cheese"]);
-        tx.conn().execute("FETCH ALL FROM kept").await.map_err(DbError::from)
-    });
-    let message = std::error::Error::source(&fetched.await.unwrap_err()).unwrap().to_string();
-    assert!(message.contains("does not exist"), "{message}");
-    db.close().await;
-}
-
-async fn leave_things(db: &Db, ctx: &Ctx, workspace: &Workspace) {
-    let left = db.tenant(ctx, workspace, async |tx: &mut TenantTx| {
-        let session = format!("SELECT set_config('app.workspace_id', '{}', false)", workspace.id().uuid());
-        tx.conn().execute(sqlx::AssertSqlSafe(session)).await?;
-        tx.conn().execute("SET statement_timeout = 0").await?;
-        tx.conn().execute("DECLARE kept CURSOR WITH HOLD FOR SELECT name FROM shop.item").await?;
+    let left = db.tenant(&ctx, &one, async |tx: &mut TenantTx| {
+        leave_things(tx).await?;
         note(tx, "shop.leave").await
     });
     left.await.unwrap();
+    assert_nothing_left(&db, &ctx, &other).await;
+    db.close().await;
 }

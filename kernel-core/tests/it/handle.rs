@@ -242,6 +242,31 @@ async fn staff_inside_a_workspace_see_that_one_only_and_change_nothing_of_the_sy
     assert_eq!((inside, outside), (vec!["bread".to_owned()], vec!["bread".to_owned(), "cheese".to_owned()]));
 }
 
+/// What a handler may leave on its connection: a workspace, a limit, a cursor.
+pub(crate) async fn leave_things(tx: &mut TenantTx) -> Result<(), DbError> {
+    let session = format!("SELECT set_config('app.workspace_id', '{}', false)", tx.workspace_id().uuid());
+    tx.conn().execute(sqlx::AssertSqlSafe(session)).await?;
+    tx.conn().execute("SET statement_timeout = 0").await?;
+    tx.conn().execute("DECLARE kept CURSOR WITH HOLD FOR SELECT name FROM shop.item").await?;
+    Ok(())
+}
+
+/// On the one connection of `db`; `other` is the shop with the cheese.
+pub(crate) async fn assert_nothing_left(db: &Db, ctx: &Ctx, other: &kernel_core::Workspace) {
+    let without = db.lookup(async |conn: &mut PgConnection| {
+        Ok::<_, DbError>(sqlx::query_scalar::<_, String>("SELECT name FROM shop.item").fetch_all(conn).await?)
+    });
+    assert!(without.await.unwrap().is_empty(), "{ctx:?}");
+    let fetched = db.tenant(ctx, other, async |tx: &mut TenantTx| {
+        let limit: String = sqlx::query_scalar("SHOW statement_timeout").fetch_one(tx.conn()).await?;
+        assert_eq!(limit, "5s");
+        assert_eq!(shop::names(tx).await?, ["cheese"]);
+        tx.conn().execute("FETCH ALL FROM kept").await.map_err(DbError::from)
+    });
+    let message = std::error::Error::source(&fetched.await.unwrap_err()).unwrap().to_string();
+    assert!(message.contains("does not exist"), "{message}");
+}
+
 #[tokio::test]
 async fn nothing_of_a_workspace_stays_on_the_connection() {
     let (kernel, ctx, one, other) = two_shops().await;
@@ -250,27 +275,8 @@ async fn nothing_of_a_workspace_stays_on_the_connection() {
     let db = Db::new(&config).unwrap();
     for reading in [false, true] {
         let ctx = if reading { ctx.reading() } else { ctx.clone() };
-        let left = db.tenant(&ctx, &one, async |tx: &mut TenantTx| {
-            let session = format!("SELECT set_config('app.workspace_id', '{}', false)", one.id().uuid());
-            tx.conn().execute(sqlx::AssertSqlSafe(session)).await?;
-            tx.conn().execute("SET statement_timeout = 0").await?;
-            tx.conn().execute("DECLARE kept CURSOR WITH HOLD FOR SELECT name FROM shop.item").await?;
-            Ok::<_, DbError>(())
-        });
-        left.await.unwrap();
-        let without = db.lookup(async |conn: &mut PgConnection| {
-            Ok::<_, DbError>(
-                sqlx::query_scalar::<_, String>("SELECT name FROM shop.item").fetch_all(conn).await?,
-            )
-        });
-        assert!(without.await.unwrap().is_empty(), "reading: {reading}");
-        let fetched = db.tenant(&ctx, &other, async |tx: &mut TenantTx| {
-            let limit: String = sqlx::query_scalar("SHOW statement_timeout").fetch_one(tx.conn()).await?;
-            assert_eq!(limit, "5s");
-            tx.conn().execute("FETCH ALL FROM kept").await.map_err(DbError::from)
-        });
-        let message = std::error::Error::source(&fetched.await.unwrap_err()).unwrap().to_string();
-        assert!(message.contains("does not exist"), "{message}");
+        db.tenant(&ctx, &one, async |tx: &mut TenantTx| leave_things(tx).await).await.unwrap();
+        assert_nothing_left(&db, &ctx, &other).await;
     }
     let staged = db.tenant(&ctx, &one, async |tx: &mut TenantTx| {
         let staging = "CREATE TEMPORARY TABLE staged AS SELECT name FROM shop.item";
