@@ -28,7 +28,7 @@ use sentry_types::protocol::v7::{
 };
 use sentry_types::{Dsn, ParseDsnError};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::delivery::{Post, Tally};
 use super::metric::Metrics;
@@ -133,30 +133,32 @@ impl SentryCourier {
     /// answer of 429 those of the time that it names are dropped.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
-        let unsent = loop {
+        let deadline = loop {
             let report = tokio::select! {
                 biased;
-                () = &mut shutdown => break None,
+                () = &mut shutdown => break Instant::now() + LAST_WORDS,
                 report = self.queue.recv() => report,
             };
             let Some(report) = report else { return };
+            let mut sending = pin!(self.send(&report));
             tokio::select! {
-                () = self.send(&report) => {}
-                // Being cut off, it is sent again; Sentry knows it by its id.
-                () = &mut shutdown => break Some(report),
+                () = &mut sending => {}
+                () = &mut shutdown => {
+                    // It goes on: cut off, it would have to be sent a second time.
+                    let deadline = Instant::now() + LAST_WORDS;
+                    let _ = timeout_at(deadline, sending).await;
+                    break deadline;
+                }
             }
         };
         self.queue.close();
         let last_words = async {
-            if let Some(report) = unsent {
-                self.send(&report).await;
-            }
             while let Ok(report) = self.queue.try_recv() {
                 self.send(&report).await;
             }
         };
         // Whoever hangs has had its time.
-        let _ = timeout(LAST_WORDS, last_words).await;
+        let _ = timeout_at(deadline, last_words).await;
     }
 
     async fn send(&mut self, report: &Report) {
