@@ -55,6 +55,7 @@ pub(crate) struct Plan<'a> {
 }
 
 const MIGRATE: &str = "run the migrations, whose last step secures every table";
+const REVOKE: &str = "REVOKE it";
 const DECLARE: &str = "declare it in the pillar's tables, or drop it";
 
 pub(crate) struct Findings {
@@ -93,6 +94,8 @@ impl Plan<'_> {
         key::audit(self.tables, &keys, findings.of(Section::Keys));
         sealed::audit(self.tables, &columns, &keys, findings.of(Section::Columns));
         self.grants(&facts::grants(conn, &schemas).await?, findings.of(Section::Grants));
+        let of_schemas = facts::schema_grants(conn, &schemas).await?;
+        self.schema_grants(&schemas, &of_schemas, findings.of(Section::Grants));
         let RoleNames { migrate, owner, resolver, search, .. } = self.roles;
         let powerful = [migrate, owner, resolver, search].map(String::as_str);
         let functions = facts::functions(conn, &schemas, &powerful).await?;
@@ -120,6 +123,10 @@ impl Plan<'_> {
             if (found.kind == "p") != table.is_partitioned() {
                 findings.add(name_of(table), "is partitioned in one place and not in the other", DECLARE);
             }
+        }
+        for found in relations.iter().filter(|found| found.partition && found.owner != self.roles.owner) {
+            let object = format!("{}.{}", found.schema, found.name);
+            findings.add(object, format!("a partition is owned by {}", found.owner), MIGRATE);
         }
         for found in relations.iter().filter(|found| !found.partition && found.name != "migration") {
             let object = format!("{}.{}", found.schema, found.name);
@@ -204,29 +211,65 @@ impl Plan<'_> {
     }
 
     fn grants(&self, rows: &[facts::GrantRow], findings: &mut Findings) {
-        let RoleNames { app, worker, operator, resolver, migrate, search, .. } = self.roles;
+        let RoleNames { app, worker, operator, resolver, migrate, .. } = self.roles;
         for row in rows {
             let object = format!("{}.{}", row.schema, row.relation);
             if row.partition {
-                findings.add(object, "a granted partition ignores its parent's policy", "REVOKE it");
+                findings.add(object, "a granted partition ignores its parent's policy", REVOKE);
                 continue;
             }
             if row.relation == "migration" && row.grantee == *migrate {
                 continue;
             }
-            let known = [app, worker, operator, resolver, search].contains(&&row.grantee);
             let table =
                 self.tables.iter().find(|table| table.schema() == row.schema && table.name() == row.relation);
             let rights = match table {
-                Some(table) if row.grantee == *operator => table.rights_of_operator(),
-                Some(table) if [app, worker].contains(&&row.grantee) => table.rights(),
-                Some(table) if row.grantee == *search && table.search().is_some() => Rights::Read,
-                _ if row.grantee == *search => Rights::None,
-                _ => Rights::All,
+                Some(table) => {
+                    let granted = secure::grants(table, self.roles);
+                    granted
+                        .iter()
+                        .find(|(role, _)| *role == row.grantee)
+                        .map_or(Rights::None, |grant| grant.1)
+                }
+                // A view, or what no pillar declares.
+                None if [app, worker, operator, resolver].contains(&&row.grantee) => Rights::All,
+                None => Rights::None,
             };
             let usual = rights.privileges().contains(&row.privilege.as_str());
-            if !known || !usual || row.relation == "migration" {
-                findings.add(object, format!("{} may {}", row.grantee, row.privilege), "REVOKE it");
+            if !usual || row.relation == "migration" {
+                findings.add(object, format!("{} may {}", row.grantee, row.privilege), REVOKE);
+            }
+        }
+        for table in self.tables {
+            for (role, rights) in secure::grants(table, self.roles) {
+                let given = |privilege: &str| {
+                    rows.iter().any(|row| {
+                        (&*row.schema, &*row.relation) == (table.schema(), table.name())
+                            && (&*row.grantee, &*row.privilege) == (role, privilege)
+                    })
+                };
+                for privilege in rights.privileges().iter().filter(|privilege| !given(privilege)) {
+                    findings.add(name_of(table), format!("{role} may not {privilege}"), MIGRATE);
+                }
+            }
+        }
+    }
+
+    fn schema_grants(&self, schemas: &[&str], rows: &[facts::SchemaGrantRow], findings: &mut Findings) {
+        for schema in schemas {
+            let rows = || rows.iter().filter(|row| row.schema == *schema);
+            for (role, privileges) in secure::schema_grants(self.roles) {
+                let held: Vec<_> =
+                    rows().filter(|row| row.grantee == role).map(|row| &*row.privilege).collect();
+                for missing in privileges.iter().filter(|privilege| !held.contains(privilege)) {
+                    findings.add(*schema, format!("{role} has no {missing}"), MIGRATE);
+                }
+                for surplus in held.iter().filter(|privilege| !privileges.contains(privilege)) {
+                    findings.add(*schema, format!("{role} has {surplus}"), REVOKE);
+                }
+            }
+            for row in rows().filter(|row| row.grantee == "PUBLIC") {
+                findings.add(*schema, format!("everybody has {}", row.privilege), MIGRATE);
             }
         }
     }
@@ -250,7 +293,7 @@ impl Plan<'_> {
             if row.owner != secure::owner_of(function, self.roles) || row.callers != callers {
                 findings.add(&object, "has another owner or other callers than declared", MIGRATE);
             }
-            if !row.search_path {
+            if !row.settings.iter().any(|setting| setting == "search_path=pg_catalog") {
                 findings.add(
                     &object,
                     "does not pin its search_path",

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -10,6 +11,11 @@ use crate::catalog::{Finding, Plan as Catalog};
 use crate::db::RoleNames;
 use crate::secure;
 use crate::table::{Column, Function, Table};
+
+/// How often a step of securing is tried while other transactions hold what it needs.
+const TRIES: u32 = 10;
+/// How long those that waited behind it have until the next try.
+const LET_BY: Duration = Duration::from_secs(1);
 
 /// The numbered files of one crate and the schema that they own. Each schema keeps its own ledger, so the host's
 /// stays its own.
@@ -76,7 +82,8 @@ pub enum MigrationError {
         /// What the database said.
         source: MigrateError,
     },
-    /// The securing step failed: is the migrate login a member of the owner, resolver and search roles?
+    /// The securing step failed: is the migrate login a member of the owner, resolver and search roles? Or does
+    /// another transaction hold a table for long?
     #[error("securing the tables failed")]
     Secure(#[source] sqlx::Error),
 }
@@ -103,8 +110,11 @@ impl MigrationPlan {
         secure::bootstrap(database, &self.roles)
     }
 
-    /// Applies what is missing, then secures every table. `conn` is the migrate login on a direct connection, not
-    /// through a pooler: the lock against a second migrator belongs to the session.
+    /// Applies what is missing, then secures every table if anything is not as declared. `conn` is the migrate login
+    /// on a direct connection, not through a pooler: the lock against a second migrator belongs to the session.
+    ///
+    /// Securing locks one table at a time and waits for it for two seconds, ten times at most, so that the program's
+    /// requests are held up for so long and no longer.
     ///
     /// # Errors
     /// [`MigrationError`]; what had been applied before stays applied.
@@ -117,16 +127,23 @@ impl MigrationPlan {
             };
             line.migrator.run_direct(None, conn, false).await.map_err(file)?;
         }
-        self.secure(conn).await.map_err(MigrationError::Secure)
+        // Of a database that is as declared no table needs to be locked.
+        let findings = self.verify(conn).await.map_err(MigrationError::Secure)?;
+        if findings.is_empty() { Ok(()) } else { self.secure(conn).await.map_err(MigrationError::Secure) }
     }
 
     async fn secure(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let script = secure::script(&self.tables, &self.functions, &self.roles);
-        let mut tx = conn.begin().await?;
-        // Two instances that start at once would otherwise race for the same catalog rows.
-        tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('kernel secure', 0))").await?;
-        tx.execute(AssertSqlSafe(script)).await?;
-        tx.commit().await
+        for step in secure::steps(&self.tables, &self.functions, &self.roles) {
+            let mut tries = 1;
+            while let Err(error) = secure_step(conn, &step).await {
+                if tries == TRIES || !is_held_up(&error) {
+                    return Err(error);
+                }
+                tries += 1;
+                tokio::time::sleep(LET_BY).await;
+            }
+        }
+        Ok(())
     }
 
     /// The same work as files for the host's own migration tool, in order. The last one secures the tables.
@@ -147,8 +164,8 @@ impl MigrationPlan {
                 });
             }
         }
-        let secure = secure::script(&self.tables, &self.functions, &self.roles);
-        files.push(MigrationFile { name: "secure.sql".to_owned(), sql: secure });
+        let secure = secure::steps(&self.tables, &self.functions, &self.roles);
+        files.push(MigrationFile { name: "secure.sql".to_owned(), sql: secure.concat() });
         files
     }
 
@@ -159,4 +176,21 @@ impl MigrationPlan {
     pub async fn verify(&self, conn: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
         Catalog { tables: &self.tables, functions: &self.functions, roles: &self.roles }.audit(conn).await
     }
+}
+
+/// Runs one step in a transaction of its own.
+async fn secure_step(conn: &mut PgConnection, step: &str) -> Result<(), sqlx::Error> {
+    let mut tx = conn.begin().await?;
+    // Whoever waits for a table's lock has everybody behind it wait as well.
+    tx.execute("SET LOCAL lock_timeout = '2s'").await?;
+    // Two instances that start at once would otherwise race for the same catalog rows.
+    tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('kernel secure', 0))").await?;
+    tx.execute(AssertSqlSafe(step)).await?;
+    tx.commit().await
+}
+
+/// Whether another transaction was in the way: a lock that was not to be had, or a deadlock.
+fn is_held_up(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
 }

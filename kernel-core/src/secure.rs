@@ -63,46 +63,62 @@ pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
     policies
 }
 
-/// The statements that secure the schemas, tables and functions of a plan.
-pub(crate) fn script(tables: &[Table], functions: &[Function], roles: &RoleNames) -> String {
-    let mut sql = String::new();
+/// The statements that secure the schemas, tables and functions of a plan, in the order to run them. Each step locks
+/// one table at most, and leaves what it is about as declared.
+pub(crate) fn steps(tables: &[Table], functions: &[Function], roles: &RoleNames) -> Vec<String> {
     let mut schemas: Vec<_> = tables.iter().map(Table::schema).collect();
     schemas.sort_unstable();
     schemas.dedup();
-    for schema in schemas {
-        secure_schema(&mut sql, schema, roles);
-    }
+    let mut steps: Vec<_> = schemas.into_iter().map(|schema| secure_schema(schema, roles)).collect();
     for table in tables {
-        if let Some(searchable) = table.search() {
-            sql.push_str(&search::secure(table, searchable, roles));
-        }
-        secure_table(&mut sql, table, roles);
+        let search = table.search().map(|searchable| search::secure(table, searchable, roles));
+        steps.push(search.unwrap_or_default() + &secure_table(table, roles));
     }
-    for function in functions {
-        secure_function(&mut sql, function, roles);
+    steps.push(functions.iter().map(|function| secure_function(function, roles)).collect());
+    steps
+}
+
+/// Each role with what it may do with a table. Nobody else may anything but its owner.
+pub(crate) fn grants<'r>(table: &Table, roles: &'r RoleNames) -> [(&'r str, Rights); 5] {
+    let RoleNames { app, worker, operator, resolver, search, .. } = roles;
+    let of_resolver = match table.reach() {
+        Reach::Own => Rights::None,
+        Reach::Resolved => Rights::Read,
+        Reach::Queued => Rights::All,
+    };
+    let of_search = if table.search().is_some() { Rights::Read } else { Rights::None };
+    [
+        (app, table.rights()),
+        (worker, table.rights()),
+        (operator, table.rights_of_operator()),
+        (resolver, of_resolver),
+        (search, of_search),
+    ]
+}
+
+/// Each role with what it may do with a schema.
+pub(crate) fn schema_grants(roles: &RoleNames) -> [(&str, &'static [&'static str]); 6] {
+    let RoleNames { app, worker, operator, owner, resolver, search, .. } = roles;
+    let (enter, create): (&[_], &[_]) = (&["USAGE"], &["USAGE", "CREATE"]);
+    [(app, enter), (worker, enter), (operator, enter), (owner, create), (resolver, create), (search, create)]
+}
+
+fn secure_schema(schema: &str, roles: &RoleNames) -> String {
+    let mut sql = format!("REVOKE ALL ON SCHEMA \"{schema}\" FROM PUBLIC;\n");
+    for (role, privileges) in schema_grants(roles) {
+        let _ = writeln!(sql, "GRANT {} ON SCHEMA \"{schema}\" TO \"{role}\";", privileges.join(", "));
     }
     sql
 }
 
-fn secure_schema(sql: &mut String, schema: &str, roles: &RoleNames) {
-    let RoleNames { app, worker, operator, owner, resolver, search, .. } = roles;
-    let _ = writeln!(
-        sql,
-        "REVOKE ALL ON SCHEMA \"{schema}\" FROM PUBLIC;\n\
-         GRANT USAGE ON SCHEMA \"{schema}\" TO \"{app}\", \"{worker}\", \"{operator}\";\n\
-         GRANT USAGE, CREATE ON SCHEMA \"{schema}\" TO \"{owner}\", \"{resolver}\", \"{search}\";"
-    );
-}
-
-fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
+fn secure_table(table: &Table, roles: &RoleNames) -> String {
     let name = format!("\"{}\".\"{}\"", table.schema(), table.name());
     let RoleNames { app, worker, operator, owner, resolver, search, .. } = roles;
-    let _ = writeln!(
-        sql,
+    let mut sql = format!(
         "ALTER TABLE {name} OWNER TO \"{owner}\";\n\
          ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;\n\
          ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n\
-         REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\", \"{search}\";"
+         REVOKE ALL ON TABLE {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\", \"{resolver}\", \"{search}\";\n"
     );
     if table.is_partitioned() {
         // Its functions drop partitions, which only their owner may.
@@ -115,24 +131,10 @@ fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
              END $$;"
         );
     }
-    let grants = [(table.rights(), vec![app, worker]), (table.rights_of_operator(), vec![operator])];
-    for (rights, logins) in grants.into_iter().filter(|(rights, _)| *rights != Rights::None) {
-        let rights = rights.privileges().join(", ");
-        for login in logins {
-            let _ = writeln!(sql, "GRANT {rights} ON TABLE {name} TO \"{login}\";");
+    for (role, rights) in grants(table, roles) {
+        if rights != Rights::None {
+            let _ = writeln!(sql, "GRANT {} ON TABLE {name} TO \"{role}\";", rights.privileges().join(", "));
         }
-    }
-    match table.reach() {
-        Reach::Own => {}
-        Reach::Resolved => {
-            let _ = writeln!(sql, "GRANT SELECT ON TABLE {name} TO \"{resolver}\";");
-        }
-        Reach::Queued => {
-            let _ = writeln!(sql, "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {name} TO \"{resolver}\";");
-        }
-    }
-    if table.search().is_some() {
-        let _ = writeln!(sql, "GRANT SELECT ON TABLE {name} TO \"{search}\";");
     }
     for policy in policies(table, roles) {
         let Policy { name: policy_name, command, role, using } = policy;
@@ -151,9 +153,10 @@ fn secure_table(sql: &mut String, table: &Table, roles: &RoleNames) {
             column.class.name()
         );
     }
+    sql
 }
 
-fn secure_function(sql: &mut String, function: &Function, roles: &RoleNames) {
+fn secure_function(function: &Function, roles: &RoleNames) -> String {
     let name = format!("\"{}\".{}", function.schema, function.signature);
     let caller = match function.caller {
         Caller::App => format!("\"{}\", \"{}\"", roles.app, roles.worker),
@@ -161,12 +164,11 @@ fn secure_function(sql: &mut String, function: &Function, roles: &RoleNames) {
     };
     let RoleNames { app, worker, operator, .. } = roles;
     let owner = owner_of(function, roles);
-    let _ = writeln!(
-        sql,
+    format!(
         "REVOKE ALL ON FUNCTION {name} FROM PUBLIC, \"{app}\", \"{worker}\", \"{operator}\";\n\
          GRANT EXECUTE ON FUNCTION {name} TO {caller};\n\
-         ALTER FUNCTION {name} OWNER TO \"{owner}\";"
-    );
+         ALTER FUNCTION {name} OWNER TO \"{owner}\";\n"
+    )
 }
 
 /// The role as which a function runs.

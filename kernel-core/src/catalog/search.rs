@@ -72,7 +72,9 @@ impl Plan<'_> {
         callers.sort_unstable();
         let body = secure::search::body(table, searchable, facts.trigrams.as_deref().unwrap_or_default());
         let as_generated = found.definer
-            && found.search_path
+            && found.stable
+            && found.strict == searchable.within.is_none()
+            && found.settings == secure::search::SETTINGS
             && found.owner == self.roles.search
             && found.callers.iter().eq(callers)
             && found.source == body;

@@ -10,6 +10,9 @@ use crate::table::{Searchable, Table};
 /// Stands in the text of a function for the schema that the host has `pg_trgm` in.
 const TRIGRAMS: &str = "{trigrams}";
 
+/// What a search function sets while it runs, as the catalog shows it.
+pub(crate) const SETTINGS: [&str; 2] = ["search_path=pg_catalog", "plan_cache_mode=force_custom_plan"];
+
 /// How many rows that a word matches are looked at: of a word that is in all of them, ranking each would take seconds.
 const CANDIDATES: u32 = 10_000;
 /// How many rows a search gives at most.
@@ -69,6 +72,7 @@ pub(super) fn secure(table: &Table, searchable: &Searchable, roles: &RoleNames) 
     };
     let function = format!("\"{schema}\".\"search_{name}\"({types})");
     let body = body(table, searchable, TRIGRAMS);
+    let settings = SETTINGS.map(|setting| format!("SET {}", setting.replace('=', " = "))).join(" ");
     format!(
         r#"DO $secure$
 DECLARE
@@ -83,7 +87,7 @@ BEGIN
         CREATE OR REPLACE FUNCTION "{schema}"."search_{name}"(query text, most integer{argument})
         RETURNS TABLE (id uuid, rank real)
         LANGUAGE plpgsql STABLE SECURITY DEFINER {strict} ROWS 100
-        SET search_path = pg_catalog SET plan_cache_mode = force_custom_plan
+        {settings}
         AS $body${body}$body$
     $function$, '{TRIGRAMS}', trigrams);
 END $secure$;

@@ -216,13 +216,44 @@ pub(crate) async fn grants(conn: &mut PgConnection, schemas: &[&str]) -> Result<
 }
 
 #[derive(Debug, sqlx::FromRow)]
+pub(crate) struct SchemaGrantRow {
+    pub(crate) schema: String,
+    pub(crate) grantee: String,
+    pub(crate) privilege: String,
+}
+
+/// Grants on the schemas themselves.
+pub(crate) async fn schema_grants(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<SchemaGrantRow>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT n.nspname::text AS schema,
+               CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END AS grantee,
+               g.privilege_type AS privilege
+        FROM pg_namespace n
+        CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS g
+        WHERE n.nspname = ANY ($1)
+        ORDER BY 1, 2, 3
+        ",
+    )
+    .bind(schemas)
+    .fetch_all(conn)
+    .await
+}
+
+#[derive(Debug, sqlx::FromRow)]
 pub(crate) struct FunctionRow {
     pub(crate) schema: String,
     /// The name and the argument types: `claim(text,integer)`.
     pub(crate) signature: String,
     pub(crate) definer: bool,
     pub(crate) owner: String,
-    pub(crate) search_path: bool,
+    /// What it sets while it runs: `search_path=pg_catalog`.
+    pub(crate) settings: Vec<String>,
+    pub(crate) strict: bool,
+    pub(crate) stable: bool,
     pub(crate) source: String,
     pub(crate) callers: Vec<String>,
 }
@@ -240,7 +271,9 @@ pub(crate) async fn functions(
                    SELECT format_type(t, NULL) FROM unnest(p.proargtypes::oid[]) AS t), ',') || ')' AS signature,
                p.prosecdef AS definer,
                pg_get_userbyid(p.proowner)::text AS owner,
-               coalesce('search_path=pg_catalog' = ANY (p.proconfig), false) AS search_path,
+               coalesce(p.proconfig, '{}') AS settings,
+               p.proisstrict AS strict,
+               p.provolatile = 's' AS stable,
                p.prosrc AS source,
                ARRAY(SELECT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END
                      FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS g

@@ -52,11 +52,29 @@ async fn what_is_declared_twice_or_lacks_a_provider_is_refused() {
     assert!(chores.contains("shop.sweep needs a job runner, and no pillar provides it"), "{chores}");
 }
 
-#[tokio::test]
-async fn every_difference_from_the_declared_schema_is_found() {
+/// Plants each fault in turn, and sees that the catalog's audit finds it: a statement, and a part of the finding.
+async fn plant(faults: &[(&'static str, &str)]) {
     let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
     let mut admin = kernel.admin().await;
-    let faults = [
+    for (fault, finding) in faults {
+        admin.execute("BEGIN").await.unwrap();
+        let planted = admin.execute(*fault).await;
+        let found = match planted {
+            Ok(_) => kernel.app.plan().verify(&mut admin).await.unwrap(),
+            // The key of the table already forbids it.
+            Err(_) => Vec::new(),
+        };
+        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+        admin.execute("ROLLBACK").await.unwrap();
+        let seen = texts.iter().any(|text| !finding.is_empty() && text.contains(finding));
+        assert!(seen || finding.is_empty(), "{fault}: {texts:?}");
+    }
+    assert!(kernel.app.plan().verify(&mut admin).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn every_difference_from_the_declared_schema_is_found() {
+    plant(&[
         ("ALTER TABLE shop.item DISABLE ROW LEVEL SECURITY", "shop.item: row-level security"),
         ("ALTER TABLE shop.item NO FORCE ROW LEVEL SECURITY", "shop.item: row-level security"),
         ("DROP POLICY tenant ON shop.item", "policy tenant is missing"),
@@ -75,7 +93,6 @@ async fn every_difference_from_the_declared_schema_is_found() {
             "ALTER TABLE shop.item ADD CONSTRAINT lone EXCLUDE USING btree (name WITH =)",
             "unique key lone does not lead",
         ),
-        ("GRANT UPDATE (action) ON kernel_core.audit_log TO kernel_test_app", "kernel_test_app may UPDATE (action)"),
         (
             "CREATE VIEW public.report AS SELECT i.name FROM shop.item AS i",
             "public.report: a view runs as its owner",
@@ -88,36 +105,50 @@ async fn every_difference_from_the_declared_schema_is_found() {
         ("CREATE TABLE shop.loose (id int)", "shop.loose: no pillar declares it"),
         ("CREATE VIEW shop.all_items AS SELECT * FROM shop.item", "a view runs as its owner"),
         ("CREATE MATERIALIZED VIEW shop.copy AS SELECT * FROM shop.item", "a materialised view"),
+        (
+            "CREATE FUNCTION shop.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM shop.item'",
+            "a SECURITY DEFINER function that no pillar declares",
+        ),
+        ("COMMENT ON COLUMN shop.item.name IS 'class: public'", "column name does not carry its class"),
+        ("DROP TABLE shop.item", "shop.item: does not exist"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn every_right_too_much_or_too_little_is_found() {
+    plant(&[
+        (
+            "GRANT UPDATE (action) ON kernel_core.audit_log TO kernel_test_app",
+            "kernel_test_app may UPDATE (action)",
+        ),
         ("GRANT TRUNCATE ON shop.item TO kernel_test_app", "kernel_test_app may TRUNCATE"),
         ("GRANT SELECT ON shop.item TO PUBLIC", "PUBLIC may SELECT"),
         ("GRANT UPDATE ON kernel_core.audit_log TO kernel_test_app", "kernel_test_app may UPDATE"),
         ("GRANT SELECT ON kernel_core.audit_log_default TO kernel_test_app", "a granted partition"),
         ("ALTER TABLE shop.item OWNER TO kernel_test_migrate", "is owned by kernel_test_migrate"),
         (
-            "CREATE FUNCTION shop.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM shop.item'",
-            "a SECURITY DEFINER function that no pillar declares",
-        ),
-        (
             "ALTER FUNCTION kernel_core.drop_audit_partition(date) OWNER TO kernel_test_resolver",
             "has another owner or other callers",
         ),
-        ("COMMENT ON COLUMN shop.item.name IS 'class: public'", "column name does not carry its class"),
-        ("DROP TABLE shop.item", "shop.item: does not exist"),
-    ];
-    for (fault, finding) in faults {
-        admin.execute("BEGIN").await.unwrap();
-        let planted = admin.execute(fault).await;
-        let found = match planted {
-            Ok(_) => kernel.app.plan().verify(&mut admin).await.unwrap(),
-            // The key of the table already forbids it.
-            Err(_) => Vec::new(),
-        };
-        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
-        admin.execute("ROLLBACK").await.unwrap();
-        let seen = texts.iter().any(|text| !finding.is_empty() && text.contains(finding));
-        assert!(seen || finding.is_empty(), "{fault}: {texts:?}");
-    }
-    assert!(kernel.app.plan().verify(&mut admin).await.unwrap().is_empty());
+        (
+            "REVOKE SELECT ON shop.item FROM kernel_test_worker",
+            "shop.item: kernel_test_worker may not SELECT",
+        ),
+        (
+            "REVOKE DELETE ON kernel_core.outbox FROM kernel_test_resolver",
+            "kernel_core.outbox: kernel_test_resolver may not DELETE",
+        ),
+        ("GRANT SELECT ON shop.item TO kernel_test_resolver", "kernel_test_resolver may SELECT"),
+        ("REVOKE USAGE ON SCHEMA shop FROM kernel_test_operator", "shop: kernel_test_operator has no USAGE"),
+        ("GRANT CREATE ON SCHEMA shop TO kernel_test_app", "shop: kernel_test_app has CREATE"),
+        ("GRANT USAGE ON SCHEMA shop TO PUBLIC", "shop: everybody has USAGE"),
+        (
+            "ALTER TABLE kernel_core.audit_log_default OWNER TO kernel_test_migrate",
+            "audit_log_default: a partition is owned by kernel_test_migrate",
+        ),
+    ])
+    .await;
 }
 
 #[tokio::test]

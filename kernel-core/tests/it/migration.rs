@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use kernel_core::testkit::{Logins, TestKernel, roles, server};
 use kernel_core::{App, Db, migration::MigrationPlan};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -30,6 +32,49 @@ async fn running_twice_changes_nothing_and_the_hosts_ledger_stays_its_own() {
         .unwrap();
     assert_eq!(host, [20_200_101_000_000]);
     assert!(kernel.app.plan().verify(&mut admin).await.unwrap().is_empty());
+}
+
+/// Migrates over a table that somebody reads for as long as `held`.
+async fn migrate_beside_a_reader(kernel: &TestKernel, held: Duration) -> Duration {
+    let mut reader = kernel.admin().await;
+    reader.execute("BEGIN; SELECT FROM shop.item").await.unwrap();
+    let mut migrate = PgConnection::connect(&kernel.database.logins().of(&roles().migrate)).await.unwrap();
+    let plan = kernel.app.plan();
+    let began = Instant::now();
+    let release = async {
+        tokio::time::sleep(held).await;
+        reader.execute("COMMIT").await.unwrap();
+    };
+    let migrated = async {
+        plan.run(&mut migrate).await.unwrap();
+        began.elapsed()
+    };
+    tokio::join!(migrated, release).0
+}
+
+#[tokio::test]
+async fn a_database_that_is_as_declared_is_not_locked_and_one_that_is_not_waits_in_turns() {
+    let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
+    let held = Duration::from_secs(4);
+    assert!(migrate_beside_a_reader(&kernel, held).await < held);
+
+    let mut admin = kernel.admin().await;
+    admin.execute("REVOKE SELECT ON shop.item FROM kernel_test_app").await.unwrap();
+    // Those that come meanwhile get their turn between two tries.
+    let others = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            let began = Instant::now();
+            admin.execute("SELECT FROM shop.item").await.unwrap();
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    };
+    let (took, slowest) = tokio::join!(migrate_beside_a_reader(&kernel, held), others);
+    assert!(took > held, "{took:?}");
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    assert_eq!(kernel.app.plan().verify(&mut admin).await.unwrap(), []);
 }
 
 #[tokio::test]
