@@ -29,6 +29,7 @@ pub mod postgres;
 pub mod prove;
 pub mod search;
 pub mod secrets;
+pub mod statements;
 pub mod telemetry;
 pub mod test;
 pub mod wire;

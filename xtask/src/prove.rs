@@ -10,7 +10,7 @@ use kernel_core::testkit::postgres::{Postgres, Search};
 use crate::outcome::Outcome;
 use crate::{
     atomicity, audit, browser, cargo, client, contract, import, isolation, leaks, limits, parity, postgres,
-    search, secrets, telemetry,
+    search, secrets, statements, telemetry,
 };
 
 /// One property that can be shown on demand.
@@ -113,6 +113,12 @@ pub const PROOFS: &[Proof] = &[
         about: "a search under row-level security finds what a superuser finds, by the same plan",
         faults: search::FAULTS,
         run: |options| Box::pin(search::run(options)),
+    },
+    Proof {
+        name: "statements",
+        about: "no page of a large workspace asks the database for much, and none asks once per row",
+        faults: statements::FAULTS,
+        run: |options| Box::pin(statements::run(options)),
     },
     Proof {
         name: "limits",

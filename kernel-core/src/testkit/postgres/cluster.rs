@@ -24,6 +24,9 @@ const SUPERVISE: &str = include_str!("supervise.sh");
 const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=300";
 const NOT_DURABLE: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off";
 
+/// Counts statements, for a database that asks for it.
+const COUNTING: &str = "pg_stat_statements";
+
 /// How long a supervisor may take to answer; only a dead one keeps us waiting.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const START_TIMEOUT: Duration = Duration::from_secs(90);
@@ -266,7 +269,14 @@ impl Starter<'_> {
         let pipe = OpenOptions::new().read(true).write(true).open(self.dir.join("users")).map_err(what())?;
         let reading = File::open(self.dir.join("users")).map_err(what())?;
 
-        let options = if self.durable { SETTINGS.to_owned() } else { format!("{SETTINGS} {NOT_DURABLE}") };
+        let mut options = SETTINGS.to_owned();
+        if !self.durable {
+            options = format!("{options} {NOT_DURABLE}");
+            if self.installation.has_library(COUNTING) {
+                options =
+                    format!("{options} -c shared_preload_libraries={COUNTING} -c {COUNTING}.track=none");
+            }
+        }
         let mut supervisor = self.account.command("/bin/sh");
         supervisor.args(["-c", SUPERVISE, "supervise"]).arg(&self.dir);
         supervisor.arg(self.installation.program("pg_ctl")).arg(port.to_string()).arg(options);

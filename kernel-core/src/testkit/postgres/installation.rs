@@ -46,6 +46,15 @@ impl Installation {
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.bin_dir.join(name)
     }
+
+    /// Whether the server can load this library: an answer from where installers put it.
+    pub(super) fn has_library(&self, name: &str) -> bool {
+        let Some(prefix) = self.bin_dir.parent() else { return false };
+        ["lib", "lib/postgresql", "lib64", "lib64/pgsql"]
+            .iter()
+            .flat_map(|dir| ["so", "dylib"].map(|ending| prefix.join(dir).join(format!("{name}.{ending}"))))
+            .any(|library| library.is_file())
+    }
 }
 
 /// Installations in `first`, in that order, then those in `places`, the newest first; older than [`OLDEST`] do not count.

@@ -1,0 +1,211 @@
+//! A workspace with many of everything, and somebody who looks at it.
+
+use anyhow::{Result, ensure};
+use kernel_core::http::{Json, Query, Quota, Route};
+use kernel_core::testkit::{Client, TestKernel, config};
+use kernel_core::{AppBuilder, DbError, Error, Pillar, TenantTx, Tx};
+use kernel_tenancy::permission::WORKSPACE_READ;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::{Executor, PgConnection};
+use tracker::{Settings, Tracker};
+
+use crate::prove::Options;
+use http::Method;
+
+/// How many there are of the other things.
+const MANY: usize = 300;
+
+/// What is asked of pages that want to be asked something.
+const ASKED: [(&str, &str); 2] = [("/search", "q=issue"), ("/audit-log/export", "format=csv")];
+
+pub(super) struct World {
+    pub(super) kernel: TestKernel,
+    pub(super) client: Client,
+    pub(super) issues: i32,
+    /// What stands for the parameters of paths.
+    named: Vec<(&'static str, String)>,
+}
+
+impl World {
+    pub(super) async fn make(issues: i32, options: &Options) -> Result<Self> {
+        let tracker = Tracker::new(&Settings::default());
+        let mut config = config();
+        tracker.configure(&mut config);
+        let plenty = Quota::per_minute(10_000);
+        let quotas = &mut config.http.quotas;
+        (quotas.anonymous, quotas.auth, quotas.actor) = (plenty, plenty, plenty);
+        (quotas.workspace, quotas.heavy) = (plenty, plenty);
+        let chatty = options.plants("per-row");
+        let kernel = TestKernel::with(config, |builder| plant(tracker.register(builder), chatty)).await;
+
+        let mut client = Client::new(&kernel.app);
+        let account =
+            json!({ "name": "Ada", "email": "ada@example.com", "password": "correct horse battery" });
+        let user = made(&mut client, "/api/v1/auth/sign-up", &account).await?;
+        made(&mut client, "/api/v1/workspaces", &json!({ "name": "Acme", "slug": "acme" })).await?;
+        let project = json!({ "name": "App", "key": "APP" });
+        let project = made(&mut client, "/api/v1/w/acme/projects", &project).await?;
+        let of_project = format!("/api/v1/w/acme/projects/{}/issues", string(&project, "id"));
+        let issue = made(&mut client, &of_project, &json!({ "title": "The first issue" })).await?;
+        let label = json!({ "name": "Urgent", "colour": "red" });
+        let label = made(&mut client, "/api/v1/w/acme/labels", &label).await?;
+        let of_issue = format!("/api/v1/w/acme/issues/{}", string(&issue, "id"));
+        let comment =
+            made(&mut client, &format!("{of_issue}/comments"), &json!({ "body": "Indeed" })).await?;
+        // What happened to it and in the workspace; the history and the audit log are lists as well.
+        for number in 0..120 {
+            let changed = json!({ "title": format!("The first issue, change {number}") });
+            let answer = client.json(Method::PATCH, &of_issue, &changed).await;
+            ensure!(answer.status == 200, "an issue was not changed: {}", answer.text());
+        }
+
+        let mut admin = kernel.admin().await;
+        fill(&mut admin, issues, uuid(&project), uuid(&issue)).await?;
+        if options.plants("no-index") {
+            admin.execute("DROP INDEX tracker.issue_by_age, tracker.issue_unfinished").await?;
+        }
+        let user = user.get("user").unwrap_or(&user);
+        let named = vec![
+            ("{workspace}", "acme".to_owned()),
+            ("{project}", string(&project, "id")),
+            ("{issue}", string(&issue, "id")),
+            ("{label}", string(&label, "id")),
+            ("{comment}", string(&comment, "id")),
+            ("{user}", string(user, "id")),
+            ("{request}", "req_00000000000000000000000000000000".to_owned()),
+        ];
+        Ok(Self { kernel, client, issues, named })
+    }
+
+    /// Every path that can be looked at, with something in place of its parameters.
+    pub(super) fn pages(&self) -> Vec<String> {
+        let routes = self.kernel.app.routes().filter(|route| route.method() == Method::GET);
+        let mut paths: Vec<_> = routes
+            .map(|route| {
+                let template = self.kernel.app.mounted(route);
+                let path = self.named.iter().fold(template, |path, (name, value)| path.replace(name, value));
+                let asked = ASKED.iter().find(|(end, _)| path.ends_with(end));
+                asked.map_or_else(|| path.clone(), |(_, query)| format!("{path}?{query}"))
+            })
+            .collect();
+        // Files come out of the program.
+        paths.retain(|path| !path.starts_with("/static/"));
+        paths
+    }
+
+    /// Has the page served once, so that connections and what is remembered between requests are there.
+    pub(super) async fn warm(&mut self, path: &str) -> Result<()> {
+        // A connection that was closed under the pool may fail a request or two.
+        for _ in 0..10 {
+            if self.client.get(path).await.status < 400 {
+                return Ok(());
+            }
+        }
+        let answer = self.client.get(path).await;
+        ensure!(answer.status < 400, "{path} was answered {}", answer.status);
+        Ok(())
+    }
+
+    /// Whether the path is served.
+    pub(super) async fn takes(&mut self, path: &str) -> bool {
+        self.client.get(path).await.status == 200
+    }
+}
+
+/// Rows of what a busy workspace has, next to those that the routes have made.
+async fn fill(admin: &mut PgConnection, issues: i32, project: &str, issue: &str) -> Result<()> {
+    let statements = [
+        format!(
+            "INSERT INTO tracker.issue (workspace_id, id, project_id, number, title, body, status, priority, created_at, updated_at)
+             SELECT w.workspace_id, gen_random_uuid(), '{project}', n + 1, 'Issue ' || n, 'What is wrong with ' || n,
+                    (ARRAY['open', 'in_progress', 'done'])[1 + n % 3],
+                    (ARRAY['none', 'low', 'medium', 'high', 'urgent'])[1 + n % 5],
+                    now() - n * interval '1 minute', now() - n * interval '1 minute'
+             FROM kernel_tenancy.workspace AS w, generate_series(1, {issues}) AS n"
+        ),
+        format!(
+            "INSERT INTO tracker.project (workspace_id, id, key, name, description, last_issue_number, created_at, updated_at)
+             SELECT w.workspace_id, gen_random_uuid(), 'P' || translate(lpad(n::text, 3, '0'), '0123456789', 'ABCDEFGHIJ'),
+                    'Project ' || n, '', 0, now(), now()
+             FROM kernel_tenancy.workspace AS w, generate_series(1, {MANY}) AS n"
+        ),
+        format!(
+            "INSERT INTO tracker.label (workspace_id, id, name, colour, created_at, updated_at)
+             SELECT w.workspace_id, gen_random_uuid(), 'Label ' || n, 'blue', now(), now()
+             FROM kernel_tenancy.workspace AS w, generate_series(1, {MANY}) AS n"
+        ),
+        format!(
+            "INSERT INTO tracker.comment (workspace_id, id, issue_id, body, created_at, updated_at)
+             SELECT w.workspace_id, gen_random_uuid(), '{issue}', 'Comment ' || n, now(), now()
+             FROM kernel_tenancy.workspace AS w, generate_series(1, {MANY}) AS n"
+        ),
+        "INSERT INTO tracker.issue_label (workspace_id, issue_id, label_id)
+         SELECT i.workspace_id, i.id, l.id FROM tracker.issue AS i
+         JOIN tracker.label AS l ON l.workspace_id = i.workspace_id AND l.name IN ('Label 1', 'Label 2', 'Label 3')"
+            .to_owned(),
+        format!(
+            "WITH people AS (
+                 INSERT INTO kernel_auth.\"user\" (id, email, email_key, name, password_hash, created_at, updated_at)
+                 SELECT gen_random_uuid(), 'p' || n || '@example.com', 'p' || n || '@example.com', 'Person ' || n, '', now(), now()
+                 FROM generate_series(1, {MANY}) AS n
+                 RETURNING id
+             )
+             INSERT INTO kernel_tenancy.membership (workspace_id, id, user_id, role, created_at, updated_at)
+             SELECT w.workspace_id, gen_random_uuid(), p.id, 'member', now(), now()
+             FROM kernel_tenancy.workspace AS w, people AS p"
+        ),
+        "UPDATE tracker.issue AS i SET assignee_id = m.user_id, created_by = m.user_id
+         FROM (SELECT user_id, row_number() OVER () AS number FROM kernel_tenancy.membership) AS m
+         WHERE m.number = 1 + i.number % 300"
+            .to_owned(),
+        "VACUUM ANALYZE".to_owned(),
+    ];
+    for statement in statements {
+        admin.execute(sqlx::AssertSqlSafe(statement)).await?;
+    }
+    Ok(())
+}
+
+async fn made(client: &mut Client, path: &str, what: &Value) -> Result<Value> {
+    let answer = client.post(path, what).await;
+    ensure!(answer.status == 201, "{path} was answered {}", answer.status);
+    Ok(answer.json())
+}
+
+/// The id of what was made, without the noun before it.
+fn uuid(value: &Value) -> &str {
+    value["id"].as_str().and_then(|id| id.split_once('_')).map_or("", |(_, id)| id)
+}
+
+fn string(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Length {
+    #[serde(default)]
+    limit: i32,
+}
+
+/// A list that is put together one row at a time.
+async fn chatter((): (), tx: &mut TenantTx, Query(of): Query<Length>) -> Result<Json<i64>, Error> {
+    let mut found = 0;
+    for number in 0..of.limit {
+        let statement = "SELECT count(*) FROM tracker.issue WHERE workspace_id = $1 AND number = $2";
+        let query =
+            sqlx::query_scalar::<_, i64>(statement).bind(tx.workspace_id().uuid()).bind(i64::from(number));
+        found += query.fetch_one(tx.conn()).await.map_err(DbError::from)?;
+    }
+    Ok(Json(found))
+}
+
+fn plant(builder: AppBuilder, chatty: bool) -> AppBuilder {
+    if !chatty {
+        return builder;
+    }
+    let route = Route::tenant(Method::GET, "/chatter", "statements.chatter", WORKSPACE_READ, (), chatter);
+    builder.with(Pillar::new("chatter").routes([route]))
+}
