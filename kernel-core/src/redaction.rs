@@ -1,7 +1,8 @@
 //! Which names stand for what is nobody's business outside its table: the columns that pillars declare as private,
 //! sensitive or restricted. Logs, spans and the audit log hold no values under these names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
@@ -49,8 +50,10 @@ struct Names {
     /// The most delicate class of all columns of the name.
     columns: BTreeMap<String, Class>,
     /// The same within tables of a name.
-    of: BTreeMap<(String, String), Class>,
+    of: BTreeMap<String, BTreeMap<String, Class>>,
     tables: BTreeSet<String>,
+    /// What `class` says of names without a table: every field of every line asks.
+    hidden: HashMap<String, Class>,
 }
 
 impl Redaction {
@@ -72,11 +75,12 @@ impl Redaction {
             for column in table.columns() {
                 let most = |known: &mut Class| *known = column.class.max(*known);
                 let name = column.name.to_owned();
-                let of = (table.name().to_owned(), name.clone());
-                names.of.entry(of).and_modify(most).or_insert(column.class);
+                let of = names.of.entry(table.name().to_owned()).or_default();
+                of.entry(name.clone()).and_modify(most).or_insert(column.class);
                 names.columns.entry(name).and_modify(most).or_insert(column.class);
             }
         }
+        names.hidden = names.hidden();
     }
 
     /// The class of what a field, a detail or a key of this name holds, if that is to be hidden: of the column of this name,
@@ -98,8 +102,26 @@ impl Redaction {
 }
 
 impl Names {
+    /// The delicate columns and what else they are called, unless that is a column of its own.
+    fn hidden(&self) -> HashMap<String, Class> {
+        let mut hidden = HashMap::new();
+        for (name, class) in self.columns.iter().filter(|(_, class)| **class > Class::Public) {
+            let before = BEFORE.iter().map(|word| format!("{word}{name}"));
+            let others = before.chain(AFTER.iter().map(|word| format!("{name}{word}")));
+            for other in others.filter(|other| !self.columns.contains_key(other)) {
+                let most = |known: &mut Class| *known = (*class).max(*known);
+                hidden.entry(other).and_modify(most).or_insert(*class);
+            }
+            hidden.insert(name.clone(), *class);
+        }
+        hidden
+    }
+
     fn class(&self, table: &str, name: &str) -> Option<Class> {
         let name = snake(name);
+        if table.is_empty() {
+            return self.hidden.get(&*name).copied();
+        }
         let bare = || BEFORE.iter().find_map(|word| name.strip_prefix(word));
         let bare = || bare().or_else(|| AFTER.iter().find_map(|word| name.strip_suffix(word)));
         let class = self.find(table, &name).or_else(|| self.find(table, bare()?))?;
@@ -107,8 +129,8 @@ impl Names {
     }
 
     fn find(&self, table: &str, column: &str) -> Option<Class> {
-        let of = (table.to_owned(), column.to_owned());
-        self.of.get(&of).or_else(|| self.columns.get(column)).copied()
+        let of = self.of.get(table).and_then(|columns| columns.get(column));
+        of.or_else(|| self.columns.get(column)).copied()
     }
 
     fn hide(&self, noun: &str, value: &mut Value) {
@@ -137,7 +159,10 @@ pub(crate) fn placeholder(class: Class) -> String {
 }
 
 /// `ipAddress` and `ip-address` are `ip_address`.
-fn snake(name: &str) -> String {
+fn snake(name: &str) -> Cow<'_, str> {
+    if !name.contains(|letter: char| letter == '-' || letter.is_ascii_uppercase()) {
+        return Cow::Borrowed(name);
+    }
     let mut snake = String::with_capacity(name.len() + 2);
     for letter in name.chars() {
         if letter.is_ascii_uppercase() && snake.ends_with(|before: char| before.is_ascii_lowercase()) {
@@ -145,7 +170,7 @@ fn snake(name: &str) -> String {
         }
         snake.push(if letter == '-' { '_' } else { letter.to_ascii_lowercase() });
     }
-    snake
+    Cow::Owned(snake)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("search", "a search under row-level security against the query that a superuser filters by hand"),
     ("audit", "an audited write against the same without its audit row, and how soon rows are sealed"),
     ("http", "a route behind the whole chain against the same handler behind tower-http"),
+    ("telemetry", "what lines, metrics and spans cost a request, beside tower-http's trace"),
     ("limits", "counting a request, in each of three ways, against governor and a bare UPDATE"),
 ];
 

@@ -24,9 +24,10 @@ use tracing::field::{Field, Visit};
 use tracing::span::Record;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::field::{RecordFields, VisitOutput};
-use tracing_subscriber::fmt::format::{DefaultVisitor, Format, Json, JsonVisitor, Writer};
+use tracing_subscriber::fmt::format::{DefaultVisitor, Format, JsonVisitor, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, Layer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use crate::redaction::{Redaction, placeholder};
 
@@ -47,9 +48,8 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + 'static,
 {
-    let lines = JsonLines { format: Format::default().json(), redaction: redaction.clone() };
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(lines);
-    layer.fmt_fields(JsonFields(redaction.clone()))
+    let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields(redaction.clone()));
+    layer.event_format(JsonLines(redaction.clone())).with_writer(writer)
 }
 
 /// How fields look in lines for people.
@@ -78,49 +78,103 @@ impl<'w> FormatFields<'w> for JsonFields {
     fn add_fields(&self, known: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
         let mut new = String::new();
         self.format_fields(Writer::new(&mut new), fields)?;
-        let map = |text: &str| serde_json::from_str::<Map<_, _>>(text).unwrap_or_default();
-        let mut all: Map<String, Value> = map(&known.fields);
-        all.extend(map(&new));
-        known.fields = Value::Object(all).to_string();
+        let mut again = Again { known: &known.fields, found: false };
+        fields.record(&mut again);
+        if again.found {
+            let map = |text: &str| serde_json::from_str::<Map<_, _>>(text).unwrap_or_default();
+            let mut all: Map<String, Value> = map(&known.fields);
+            all.extend(map(&new));
+            known.fields = Value::Object(all).to_string();
+        } else {
+            known.fields = format!("{{{}}}", join(within(&known.fields), within(&new)));
+        }
         Ok(())
     }
 }
 
-/// How a line that is a JSON object looks.
-#[derive(Debug, Clone)]
-pub struct JsonLines {
-    format: Format<Json>,
-    redaction: Redaction,
+/// Whether a field is told a second time. In a text, quotes are escaped, so a name in quotes is a name.
+struct Again<'a> {
+    known: &'a str,
+    found: bool,
 }
 
-impl<S, N> FormatEvent<S, N> for JsonLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
+impl Visit for Again<'_> {
+    fn record_debug(&mut self, field: &Field, _: &dyn fmt::Debug) {
+        self.found |= self.known.contains(&format!("\"{}\":", field.name()));
+    }
+}
+
+/// An object's members without its braces.
+fn within(object: &str) -> &str {
+    object.strip_prefix('{').and_then(|object| object.strip_suffix('}')).unwrap_or_default()
+}
+
+fn join(some: &str, more: &str) -> String {
+    let comma = if some.is_empty() || more.is_empty() { "" } else { "," };
+    [some, comma, more].concat()
+}
+
+/// How a line that is a JSON object looks: as in `tracing_subscriber::fmt`, which reads the fields of every span twice
+/// for each line; here they are put in as they are.
+#[derive(Debug, Clone)]
+pub struct JsonLines(Redaction);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for JsonLines {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, JsonFields>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let hidden: Vec<_> = event
-            .fields()
-            .filter_map(|field| Some((field.name(), placeholder(self.redaction.class(field.name())?))))
-            .collect();
-        if hidden.is_empty() {
-            return self.format.format_event(context, writer, event);
+        let metadata = event.metadata();
+        writer.write_str("{\"timestamp\":\"")?;
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, "\",\"level\":\"{}\",\"fields\":", metadata.level())?;
+        let mut visitor = Hiding { visitor: JsonVisitor::new(&mut writer), redaction: &self.0 };
+        event.record(&mut visitor);
+        visitor.visitor.finish()?;
+        let mut origin = Origin(metadata.target().to_owned());
+        if metadata.target() == "log" {
+            event.record(&mut origin);
         }
-        let mut line = String::new();
-        self.format.format_event(context, Writer::new(&mut line), event)?;
-        let mut line: Value = serde_json::from_str(&line).map_err(|_| fmt::Error)?;
-        for (name, instead) in hidden {
-            if let Some(value) = line["fields"].get_mut(name) {
-                *value = Value::from(instead);
+        write!(writer, ",\"target\":{}", quoted(&origin.0)?)?;
+        // Also a line that was cut loose from its span belongs to the request that it was written in.
+        let parent = event.parent().and_then(|id| context.span(id)).or_else(|| context.lookup_current());
+        let spans: Vec<_> = parent.iter().flat_map(SpanRef::scope).map(|span| object(&span)).collect();
+        if let Some(innermost) = spans.first() {
+            write!(writer, ",\"span\":{innermost},\"spans\":[")?;
+            for (index, span) in spans.iter().rev().enumerate() {
+                write!(writer, "{}{span}", if index == 0 { "" } else { "," })?;
             }
+            writer.write_char(']')?;
         }
-        writeln!(writer, "{line}")
+        writer.write_str("}\n")
     }
+}
+
+/// Where a line comes from; one that was written with the crate `log` says so in a field.
+struct Origin(String);
+
+impl Visit for Origin {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "log.target" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+/// A span's fields and its name.
+fn object<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>) -> String {
+    let extensions = span.extensions();
+    let fields = extensions.get::<FormattedFields<JsonFields>>().map(|fields| within(&fields.fields));
+    let name = quoted(span.name()).map(|name| format!("\"name\":{name}"));
+    format!("{{{}}}", join(fields.unwrap_or_default(), &name.unwrap_or_default()))
+}
+
+fn quoted(text: &str) -> Result<String, fmt::Error> {
+    serde_json::to_string(text).map_err(|_| fmt::Error)
 }
 
 /// Shows a visitor the fields, and of some only that they are there.
@@ -229,6 +283,49 @@ mod tests {
             });
         });
         (people.text(), machines.text())
+    }
+
+    #[test]
+    fn a_line_says_the_same_as_one_of_the_subscribers_own() {
+        let redaction = Redaction::default();
+        let (ours, theirs) = (Lines::default(), Lines::default());
+        let plain = tracing_subscriber::fmt::layer().json().with_writer(theirs.writer());
+        let log = tracing_subscriber::registry().with(plain).with(json(&redaction, ours.writer()));
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(target: "a \"target\"", "outside");
+            let request =
+                tracing::info_span!("request", id = "1\"2", tries = 1, later = tracing::field::Empty);
+            request.in_scope(|| {
+                request.record("later", "a \"tries\": 7");
+                request.record("tries", 2);
+                let error: &(dyn Error + 'static) = &io::Error::other("it\nbroke");
+                tracing::warn!(error, share = f64::NAN, exact = 0.5, done = false, r#type = ?Some("x"), "inside");
+                tracing::info_span!("bare").in_scope(|| tracing::error!(parent: None, "apart"));
+                tracing::info_span!("bare").in_scope(|| tracing::debug!(name: "x", "deeper"));
+                tracing::info!(log.target = "hyper::proto", target = "log", "of a library");
+            });
+        });
+        let parsed = |lines: &Lines| -> Vec<Value> {
+            let parsed = |line: &str| {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                assert!(line["timestamp"].take().as_str().unwrap().ends_with('Z'), "{line}");
+                line
+            };
+            lines.text().lines().map(parsed).collect()
+        };
+        assert_eq!(parsed(&ours), parsed(&theirs));
+        assert_eq!(parsed(&ours).len(), 5);
+        assert_eq!(parsed(&ours)[1]["span"]["tries"], 2);
+    }
+
+    #[test]
+    fn a_line_of_the_crate_log_has_the_target_that_it_was_written_with() {
+        let lines = Lines::default();
+        let log = tracing_subscriber::registry().with(json(&Redaction::default(), lines.writer()));
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(target: "log", { log.target = "hyper::proto" }, "of a library");
+        });
+        assert!(lines.text().contains(r#""target":"hyper::proto""#), "{}", lines.text());
     }
 
     #[test]
