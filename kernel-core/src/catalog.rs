@@ -56,6 +56,7 @@ pub(crate) struct Plan<'a> {
 
 const MIGRATE: &str = "run the migrations, whose last step secures every table";
 const REVOKE: &str = "REVOKE it";
+const CALLERS: &str = "run the migrations, and REVOKE it from roles that are not the kernel's";
 const DECLARE: &str = "declare it in the pillar's tables, or drop it";
 
 pub(crate) struct Findings {
@@ -291,7 +292,7 @@ impl Plan<'_> {
             };
             callers.sort_unstable();
             if row.owner != secure::owner_of(function, self.roles) || row.callers != callers {
-                findings.add(&object, "has another owner or other callers than declared", MIGRATE);
+                findings.add(&object, "has another owner or other callers than declared", CALLERS);
             }
             if !row.settings.iter().any(|setting| setting == "search_path=pg_catalog") {
                 findings.add(

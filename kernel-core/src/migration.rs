@@ -12,6 +12,9 @@ use crate::db::RoleNames;
 use crate::secure;
 use crate::table::{Column, Function, Table};
 
+/// Of several instances that start at once one secures, and the others then find that nothing is left to do.
+const TAKE_TURN: &str = "SELECT pg_advisory_lock(hashtextextended('kernel secure', 0))";
+const GIVE_TURN: &str = "SELECT pg_advisory_unlock(hashtextextended('kernel secure', 0))";
 /// How often a step of securing is tried while other transactions hold what it needs.
 const TRIES: u32 = 10;
 /// How long those that waited behind it have until the next try.
@@ -127,12 +130,17 @@ impl MigrationPlan {
             };
             line.migrator.run_direct(None, conn, false).await.map_err(file)?;
         }
-        // Of a database that is as declared no table needs to be locked.
-        let findings = self.verify(conn).await.map_err(MigrationError::Secure)?;
-        if findings.is_empty() { Ok(()) } else { self.secure(conn).await.map_err(MigrationError::Secure) }
+        conn.execute(TAKE_TURN).await.map_err(MigrationError::Secure)?;
+        let secured = self.secure(conn).await;
+        let given_up = conn.execute(GIVE_TURN).await;
+        secured.and(given_up.map(drop)).map_err(MigrationError::Secure)
     }
 
     async fn secure(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        // In a database that is as declared no table is locked.
+        if self.verify(conn).await?.is_empty() {
+            return Ok(());
+        }
         for step in secure::steps(&self.tables, &self.functions, &self.roles) {
             let mut tries = 1;
             while let Err(error) = secure_step(conn, &step).await {
@@ -183,8 +191,6 @@ async fn secure_step(conn: &mut PgConnection, step: &str) -> Result<(), sqlx::Er
     let mut tx = conn.begin().await?;
     // Whoever waits for a table's lock has everybody behind it wait as well.
     tx.execute("SET LOCAL lock_timeout = '2s'").await?;
-    // Two instances that start at once would otherwise race for the same catalog rows.
-    tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('kernel secure', 0))").await?;
     tx.execute(AssertSqlSafe(step)).await?;
     tx.commit().await
 }

@@ -26,6 +26,9 @@ pub(crate) struct Policy {
     pub(crate) using: String,
 }
 
+/// Every name that a generated policy has: one that is no longer declared goes.
+const POLICIES: [&str; 6] = ["tenant", "system", "operator", "migrate", "resolver", "search"];
+
 /// The policies of a table: the workspace's own, and one per role that may see across.
 pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
     let own = match table.scope() {
@@ -70,11 +73,12 @@ pub(crate) fn steps(tables: &[Table], functions: &[Function], roles: &RoleNames)
     schemas.sort_unstable();
     schemas.dedup();
     let mut steps: Vec<_> = schemas.into_iter().map(|schema| secure_schema(schema, roles)).collect();
+    // Before the tables, which may have to be waited for: a new function can be called by everybody.
+    steps.push(functions.iter().map(|function| secure_function(function, roles)).collect());
     for table in tables {
         let search = table.search().map(|searchable| search::secure(table, searchable, roles));
         steps.push(search.unwrap_or_default() + &secure_table(table, roles));
     }
-    steps.push(functions.iter().map(|function| secure_function(function, roles)).collect());
     steps
 }
 
@@ -105,6 +109,9 @@ pub(crate) fn schema_grants(roles: &RoleNames) -> [(&str, &'static [&'static str
 
 fn secure_schema(schema: &str, roles: &RoleNames) -> String {
     let mut sql = format!("REVOKE ALL ON SCHEMA \"{schema}\" FROM PUBLIC;\n");
+    for (role, _) in schema_grants(roles) {
+        let _ = writeln!(sql, "REVOKE ALL ON SCHEMA \"{schema}\" FROM \"{role}\";");
+    }
     for (role, privileges) in schema_grants(roles) {
         let _ = writeln!(sql, "GRANT {} ON SCHEMA \"{schema}\" TO \"{role}\";", privileges.join(", "));
     }
@@ -125,7 +132,9 @@ fn secure_table(table: &Table, roles: &RoleNames) -> String {
         let _ = writeln!(
             sql,
             "DO $$ DECLARE part regclass; BEGIN\n  \
-               FOR part IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '{name}'::regclass LOOP\n    \
+               FOR part IN SELECT t.relid FROM pg_partition_tree('{name}') AS t\n             \
+                           JOIN pg_class AS c ON c.oid = t.relid\n             \
+                           WHERE c.relowner <> '\"{owner}\"'::regrole LOOP\n    \
                  EXECUTE format('ALTER TABLE %s OWNER TO \"{owner}\"', part);\n  \
                END LOOP;\n\
              END $$;"
@@ -136,14 +145,14 @@ fn secure_table(table: &Table, roles: &RoleNames) -> String {
             let _ = writeln!(sql, "GRANT {} ON TABLE {name} TO \"{role}\";", rights.privileges().join(", "));
         }
     }
+    for known in POLICIES {
+        let _ = writeln!(sql, "DROP POLICY IF EXISTS {known} ON {name};");
+    }
     for policy in policies(table, roles) {
         let Policy { name: policy_name, command, role, using } = policy;
         let role = role.map_or_else(|| "PUBLIC".to_owned(), |role| format!("\"{role}\""));
-        let _ = writeln!(
-            sql,
-            "DROP POLICY IF EXISTS {policy_name} ON {name};\n\
-             CREATE POLICY {policy_name} ON {name} FOR {command} TO {role} USING ({using});"
-        );
+        let _ =
+            writeln!(sql, "CREATE POLICY {policy_name} ON {name} FOR {command} TO {role} USING ({using});");
     }
     for column in table.columns() {
         let _ = writeln!(

@@ -72,8 +72,7 @@ impl Plan<'_> {
         callers.sort_unstable();
         let body = secure::search::body(table, searchable, facts.trigrams.as_deref().unwrap_or_default());
         let as_generated = found.definer
-            && found.stable
-            && found.strict == searchable.within.is_none()
+            && found.attributes == secure::search::attributes(searchable)
             && found.settings == secure::search::SETTINGS
             && found.owner == self.roles.search
             && found.callers.iter().eq(callers)

@@ -13,6 +13,14 @@ const TRIGRAMS: &str = "{trigrams}";
 /// What a search function sets while it runs, as the catalog shows it.
 pub(crate) const SETTINGS: [&str; 2] = ["search_path=pg_catalog", "plan_cache_mode=force_custom_plan"];
 
+/// What else a search function is, as the catalog shows it: language, volatility, strictness, not leakproof and not for
+/// parallel plans, rows and cost.
+pub(crate) fn attributes(searchable: &Searchable) -> String {
+    format!("plpgsql s {} f u {ROWS} 100", if searchable.within.is_none() { 't' } else { 'f' })
+}
+
+/// How many rows the planner is told that a search gives.
+const ROWS: u32 = 100;
 /// How many rows that a word matches are looked at: of a word that is in all of them, ranking each would take seconds.
 const CANDIDATES: u32 = 10_000;
 /// How many rows a search gives at most.
@@ -86,7 +94,7 @@ BEGIN
     EXECUTE replace($function$
         CREATE OR REPLACE FUNCTION "{schema}"."search_{name}"(query text, most integer{argument})
         RETURNS TABLE (id uuid, rank real)
-        LANGUAGE plpgsql STABLE SECURITY DEFINER {strict} ROWS 100
+        LANGUAGE plpgsql STABLE SECURITY DEFINER {strict} ROWS {ROWS}
         {settings}
         AS $body${body}$body$
     $function$, '{TRIGRAMS}', trigrams);

@@ -193,7 +193,7 @@ pub(crate) async fn grants(conn: &mut PgConnection, schemas: &[&str]) -> Result<
                c.relname::text AS relation,
                c.relispartition AS partition,
                CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END AS grantee,
-               g.privilege_type AS privilege
+               g.privilege_type || CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS privilege
         FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
         CROSS JOIN LATERAL aclexplode(c.relacl) AS g
@@ -231,7 +231,7 @@ pub(crate) async fn schema_grants(
         r"
         SELECT n.nspname::text AS schema,
                CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END AS grantee,
-               g.privilege_type AS privilege
+               g.privilege_type || CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS privilege
         FROM pg_namespace n
         CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS g
         WHERE n.nspname = ANY ($1)
@@ -252,8 +252,8 @@ pub(crate) struct FunctionRow {
     pub(crate) owner: String,
     /// What it sets while it runs: `search_path=pg_catalog`.
     pub(crate) settings: Vec<String>,
-    pub(crate) strict: bool,
-    pub(crate) stable: bool,
+    /// Language, volatility, strictness, whether it is leakproof and parallel-safe, rows and cost: `plpgsql s t f u 100 100`.
+    pub(crate) attributes: String,
     pub(crate) source: String,
     pub(crate) callers: Vec<String>,
 }
@@ -265,24 +265,26 @@ pub(crate) async fn functions(
     powerful: &[&str],
 ) -> Result<Vec<FunctionRow>, sqlx::Error> {
     sqlx::query_as(
-        r"
+        r#"
         SELECT n.nspname::text AS schema,
                p.proname || '(' || array_to_string(ARRAY(
                    SELECT format_type(t, NULL) FROM unnest(p.proargtypes::oid[]) AS t), ',') || ')' AS signature,
                p.prosecdef AS definer,
                pg_get_userbyid(p.proowner)::text AS owner,
                coalesce(p.proconfig, '{}') AS settings,
-               p.proisstrict AS strict,
-               p.provolatile = 's' AS stable,
+               concat_ws(' ', l.lanname, p.provolatile, p.proisstrict, p.proleakproof, p.proparallel, p.prorows,
+                   p.procost) AS attributes,
                p.prosrc AS source,
-               ARRAY(SELECT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END
+               ARRAY(SELECT (CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(g.grantee)::text END
+                         || CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) COLLATE "C"
                      FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS g
                      WHERE g.grantee <> p.proowner ORDER BY 1) AS callers
         FROM pg_proc p
         JOIN pg_namespace n ON n.oid = p.pronamespace
+        JOIN pg_language l ON l.oid = p.prolang
         WHERE n.nspname = ANY ($1) OR (p.prosecdef AND pg_get_userbyid(p.proowner) = ANY ($2))
         ORDER BY 1, 2
-        ",
+        "#,
     )
     .bind(schemas)
     .bind(powerful)

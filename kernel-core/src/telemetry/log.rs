@@ -100,7 +100,7 @@ struct Again<'a> {
 
 impl Visit for Again<'_> {
     fn record_debug(&mut self, field: &Field, _: &dyn fmt::Debug) {
-        self.found |= self.known.contains(&format!("\"{}\":", field.name()));
+        self.found |= quoted(field.name()).is_ok_and(|name| self.known.contains(&format!("{name}:")));
     }
 }
 
@@ -114,7 +114,7 @@ fn join(some: &str, more: &str) -> String {
     [some, comma, more].concat()
 }
 
-/// How a line that is a JSON object looks: as in `tracing_subscriber::fmt`, which reads the fields of every span twice
+/// How a line that is a JSON object looks: as one of `tracing_subscriber::fmt`, which reads the fields of every span twice
 /// for each line; here they are put in as they are.
 #[derive(Debug, Clone)]
 pub struct JsonLines(Redaction);

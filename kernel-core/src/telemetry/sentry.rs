@@ -230,7 +230,7 @@ fn event(report: &Report, options: &SentryOptions) -> Event<'static> {
     }
 }
 
-/// The same for the same report, so that one that is sent twice counts once.
+/// The same for the same report, so that one that arrives twice counts once.
 fn event_id(report: &Report) -> uuid::Uuid {
     let name =
         format!("{} {} {} {}", report.request_id, report.place, report.code, report.at.timestamp_micros());

@@ -140,6 +140,14 @@ async fn every_right_too_much_or_too_little_is_found() {
             "kernel_core.outbox: kernel_test_resolver may not DELETE",
         ),
         ("GRANT SELECT ON shop.item TO kernel_test_resolver", "kernel_test_resolver may SELECT"),
+        (
+            "GRANT SELECT ON shop.item TO kernel_test_app WITH GRANT OPTION",
+            "kernel_test_app may SELECT WITH GRANT OPTION",
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION kernel_core.drop_audit_partition(date) TO kernel_test_worker WITH GRANT OPTION",
+            "has another owner or other callers",
+        ),
         ("REVOKE USAGE ON SCHEMA shop FROM kernel_test_operator", "shop: kernel_test_operator has no USAGE"),
         ("GRANT CREATE ON SCHEMA shop TO kernel_test_app", "shop: kernel_test_app has CREATE"),
         ("GRANT USAGE ON SCHEMA shop TO PUBLIC", "shop: everybody has USAGE"),

@@ -128,6 +128,8 @@ async fn whatever_makes_searching_unsafe_or_slow_is_found() {
         (format!("ALTER FUNCTION {function} SECURITY INVOKER"), "is not as generated"),
         (format!("ALTER FUNCTION {function} RESET search_path"), "is not as generated"),
         (format!("ALTER FUNCTION {function} OWNER TO postgres"), "is not as generated"),
+        (format!("ALTER FUNCTION {function} LEAKPROOF"), "is not as generated"),
+        (format!("ALTER FUNCTION {function} ROWS 7"), "is not as generated"),
         (format!("GRANT EXECUTE ON FUNCTION {function} TO PUBLIC"), "is not as generated"),
         (
             "CREATE OR REPLACE FUNCTION shop.search_book(query text, most integer)

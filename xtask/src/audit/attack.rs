@@ -132,8 +132,9 @@ impl<'a> Attacks<'a> {
     /// Each column of a table changed by itself.
     async fn edits(&mut self, table: &str) -> Result<()> {
         let columns: Vec<(String, String)> = sqlx::query_as(
-            "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute
-             WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            "SELECT a.attname::text, format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL)
+             FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+             WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         )
         .bind(table)
         .fetch_all(&mut *self.admin)

@@ -34,7 +34,8 @@ const FACTS: &str = r"
                  WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY a.attnum) AS key,
            EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'workspace_id') AS is_tenant,
            ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-                 AND NOT a.attisdropped AND a.atttypid = 'text'::regtype ORDER BY a.attnum) AS texts,
+                 AND NOT a.attisdropped AND EXISTS (SELECT FROM pg_type t WHERE t.oid = a.atttypid
+                     AND 'text'::regtype IN (t.oid, t.typbasetype)) ORDER BY a.attnum) AS texts,
            ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
                  AND NOT a.attisdropped AND a.atttypid = 'jsonb'::regtype ORDER BY a.attnum) AS documents,
            ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0

@@ -38,8 +38,9 @@ impl Ledger {
         }
         let database: String =
             sqlx::query_scalar("SELECT quote_ident(current_database())").fetch_one(&mut admin).await?;
-        let track = format!("ALTER DATABASE {database} SET pg_stat_statements.track = top");
-        admin.execute(AssertSqlSafe(track)).await?;
+        for setting in ["compute_query_id = on", "pg_stat_statements.track = top"] {
+            admin.execute(AssertSqlSafe(format!("ALTER DATABASE {database} SET {setting}"))).await?;
+        }
         admin.execute("CREATE EXTENSION pg_stat_statements").await?;
         // Only connections from now on count.
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -49,7 +50,10 @@ impl Ledger {
     }
 
     pub(super) async fn clear(&mut self) -> Result<()> {
-        self.admin.execute("SELECT pg_stat_statements_reset()").await?;
+        // Those of other databases are somebody else's.
+        let reset =
+            "SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = current_database()";
+        self.admin.execute(reset).await?;
         Ok(())
     }
 

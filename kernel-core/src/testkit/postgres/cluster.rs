@@ -26,6 +26,8 @@ const NOT_DURABLE: &str = "-c fsync=off -c full_page_writes=off -c synchronous_c
 
 /// Counts statements, for a database that asks for it.
 const COUNTING: &str = "pg_stat_statements";
+const COUNT_NOTHING: &str =
+    "-c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=none -c compute_query_id=off";
 
 /// How long a supervisor may take to answer; only a dead one keeps us waiting.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -273,8 +275,7 @@ impl Starter<'_> {
         if !self.durable {
             options = format!("{options} {NOT_DURABLE}");
             if self.installation.has_library(COUNTING) {
-                options =
-                    format!("{options} -c shared_preload_libraries={COUNTING} -c {COUNTING}.track=none");
+                options = format!("{options} {COUNT_NOTHING}");
             }
         }
         let mut supervisor = self.account.command("/bin/sh");

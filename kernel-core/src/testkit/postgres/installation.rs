@@ -49,9 +49,15 @@ impl Installation {
 
     /// Whether the server can load this library: an answer from where installers put it.
     pub(super) fn has_library(&self, name: &str) -> bool {
-        let Some(prefix) = self.bin_dir.parent() else { return false };
+        let (Some(prefix), Some(own)) = (self.bin_dir.parent(), self.bin_dir.file_name()) else {
+            return false;
+        };
+        // The last one is Alpine's, whose programs are in /usr/libexec.
+        let beside = Path::new("../lib").join(own);
         ["lib", "lib/postgresql", "lib64", "lib64/pgsql"]
             .iter()
+            .map(Path::new)
+            .chain([beside.as_path()])
             .flat_map(|dir| ["so", "dylib"].map(|ending| prefix.join(dir).join(format!("{name}.{ending}"))))
             .any(|library| library.is_file())
     }
