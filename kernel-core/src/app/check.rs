@@ -9,7 +9,7 @@ use super::Config;
 use crate::activity::ActivityKind;
 use crate::catalog::Finding;
 use crate::data_key::DataKeyError;
-use crate::db::{Db, DbError, Login, unsafe_login};
+use crate::db::{Db, DbError, Login, RoleNames, unsafe_login};
 use crate::error::causes;
 use crate::http::Access;
 use crate::message::Messages;
@@ -232,6 +232,8 @@ fn seams(pillars: &[Pillar], problems: &mut Vec<Problem>) {
 
 /// What the database shows: whether each login is safe, and whether each table is as declared.
 pub(super) async fn database(db: &Db, plan: &MigrationPlan, problems: &mut Vec<Problem>) {
+    let RoleNames { app, worker, operator, migrate, owner, resolver, search } = db.roles().clone();
+    twice("role", [app, worker, operator, migrate, owner, resolver, search].into_iter(), problems);
     for (login, pool) in db.pools() {
         let checked = db.outside((login, pool), async |conn: &mut PgConnection| {
             unsafe_login(conn, db.roles(), login).await?;

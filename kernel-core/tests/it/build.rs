@@ -212,6 +212,16 @@ async fn a_login_that_sees_past_its_tenant_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn two_roles_of_one_name_are_refused() {
+    let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
+    let mut config_of_db = kernel.database.logins().config();
+    config_of_db.roles.resolver.clone_from(&config_of_db.roles.owner);
+    let db = Db::new(&config_of_db).unwrap();
+    let problems = App::builder(db, config()).with(shop::pillar()).build().await.unwrap_err().to_string();
+    assert!(problems.contains("the role kernel_test_owner is declared twice"), "{problems}");
+}
+
 /// The `user:password` of a URL.
 fn admin_part(url: &str) -> String {
     let rest = url.split_once("://").unwrap().1;
