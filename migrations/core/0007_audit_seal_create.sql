@@ -9,9 +9,13 @@ CREATE TABLE kernel_core.audit_unsealed (
 
 -- Writes a row and its mark. As one statement, with the mark in a WITH, it took half as long again. Called by whoever
 -- acts, under the policies; no search path decides what its names mean.
+--
+-- After the last row of a transaction it does what the kernel does before each commit: errors of deferred constraints
+-- come now, and no cursor and no setting of this transaction stays on the connection. A pooler's own settings do.
 CREATE FUNCTION kernel_core.record_audit(
     workspace_id uuid, id uuid, actor_type text, actor_id uuid, acting_as uuid, action text, target_type text,
-    target_id uuid, metadata jsonb, ip_address text, user_agent text, request_id uuid, created_at timestamptz
+    target_id uuid, metadata jsonb, ip_address text, user_agent text, request_id uuid, created_at timestamptz,
+    last boolean, pooled boolean
 ) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -20,26 +24,15 @@ BEGIN
         (workspace_id, id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata, ip_address,
          user_agent, request_id, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.inet, $11, $12, $13);
-END $$;
-
--- The same for the last row of a transaction, and then what the kernel does before each commit: errors of deferred
--- constraints come now, and no cursor and no setting of this transaction stays on the connection. A pooler's own settings
--- do.
-CREATE FUNCTION kernel_core.record_last_audit(
-    workspace_id uuid, id uuid, actor_type text, actor_id uuid, acting_as uuid, action text, target_type text,
-    target_id uuid, metadata jsonb, ip_address text, user_agent text, request_id uuid, created_at timestamptz,
-    pooled boolean
-) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM kernel_core.record_audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
-    SET CONSTRAINTS ALL IMMEDIATE;
-    EXECUTE 'CLOSE ALL';
-    IF NOT pooled THEN
-        RESET ALL;
+    IF last THEN
+        SET CONSTRAINTS ALL IMMEDIATE;
+        EXECUTE 'CLOSE ALL';
+        IF NOT pooled THEN
+            RESET ALL;
+        END IF;
+        RESET app.workspace_id;
+        RESET app.actor_id;
     END IF;
-    RESET app.workspace_id;
-    RESET app.actor_id;
 END $$;
 
 -- A seal outlives its row by a little: the hash covers the digest of the row, so that the chain can still be followed

@@ -61,7 +61,7 @@ const FORGET_ANYWHERE: &str = "DO $$ DECLARE statement text; BEGIN \
 /// brings the errors of deferred constraints forward. The others see that nothing of this transaction stays on the
 /// connection for whoever has it next: a cursor that outlives it, a setting made for the whole session. `RESET ALL` leaves
 /// alone what is at its default for the moment only, so the workspace is named too. The database's function
-/// `record_last_audit` does the same.
+/// `record_audit` does the same after the last row.
 const BEFORE_COMMIT: &str =
     "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET ALL; RESET app.workspace_id; RESET app.actor_id";
 /// Behind a pooler, `RESET ALL` would also undo what the pooler has set for its client, the time zone for one.

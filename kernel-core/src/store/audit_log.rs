@@ -28,7 +28,8 @@ pub struct NewRow {
 }
 
 pub(crate) async fn insert(conn: &mut PgConnection, row: &NewRow) -> Result<(), sqlx::Error> {
-    let record = "SELECT kernel_core.record_audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let record = "SELECT kernel_core.record_audit(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, last => false, pooled => false)";
     bind(sqlx::query(record), row).execute(conn).await?;
     Ok(())
 }
@@ -39,8 +40,8 @@ pub(crate) async fn insert_last(
     row: &NewRow,
     pooled: bool,
 ) -> Result<(), sqlx::Error> {
-    let record =
-        "SELECT kernel_core.record_last_audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    let record = "SELECT kernel_core.record_audit(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, last => true, pooled => $14)";
     bind(sqlx::query(record), row).bind(pooled).execute(conn).await?;
     Ok(())
 }
