@@ -97,6 +97,8 @@ async fn sentry_that_refuses_is_left_alone_and_one_that_hangs_holds_up_nobody() 
     // Its last words take five seconds at most.
     let told = async { tokio::join!(traffic, courier.run(async { drop(stopped.await) })) };
     tokio::time::timeout(Duration::from_secs(30), told).await.expect("the courier ends");
+    // The one that was under way is not sent anew, and no other before it.
+    assert_eq!(server.received().len(), 2);
 }
 
 #[test]
