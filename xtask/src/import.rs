@@ -2,12 +2,11 @@
 //! all, whatever is in it, and who sends slowly keeps nobody from the database.
 
 use anyhow::{Context, Result, ensure};
-use kernel_core::http::Quota;
-use kernel_core::testkit::{Client, RawClient, TestKernel, config};
+use kernel_core::testkit::{Client, RawClient, TestKernel};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
-use tracker::{Settings, Tracker};
 
+use crate::founder;
 use crate::outcome::{Outcome, Stopwatch};
 use crate::prove::Options;
 
@@ -58,13 +57,7 @@ struct Trial {
 
 impl Trial {
     async fn start(kind: Kind, fault: Option<&str>) -> Result<Self> {
-        let tracker = Tracker::new(&Settings::default());
-        let mut config = config();
-        tracker.configure(&mut config);
-        let plenty = Quota::per_minute(10_000);
-        let quotas = &mut config.http.quotas;
-        (quotas.anonymous, quotas.auth, quotas.actor) = (plenty, plenty, plenty);
-        (quotas.workspace, quotas.heavy) = (plenty, plenty);
+        let (tracker, config) = founder::product();
         let kernel = TestKernel::with(config, |builder| tracker.register(builder)).await;
         let mut client = Client::new(&kernel.app);
         let account =

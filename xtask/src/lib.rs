@@ -17,6 +17,7 @@ pub mod data_classes;
 pub mod dev;
 pub mod docs;
 pub mod doctor;
+pub mod founder;
 pub mod fuzz;
 pub mod import;
 pub mod isolation;

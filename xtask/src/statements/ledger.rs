@@ -7,7 +7,7 @@ use kernel_core::testkit::{TestKernel, roles};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 /// One kind of statement that the program's logins sent.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, sqlx::FromRow)]
 pub(super) struct Statement {
     pub(super) text: String,
     pub(super) calls: i64,

@@ -1,18 +1,18 @@
 //! A workspace with many of everything, and somebody who looks at it.
 
-use anyhow::{Result, ensure};
-use kernel_core::http::{Counting, Json, Query, Quota, Route};
-use kernel_core::testkit::{Client, TestKernel, config};
+use anyhow::{Result, bail, ensure};
+use http::Method;
+use kernel_core::http::{Counting, Json, Query, Route};
+use kernel_core::testkit::{Client, TestKernel};
 use kernel_core::{AppBuilder, DbError, Error, Pillar, TenantTx, Tx};
 use kernel_tenancy::permission::WORKSPACE_READ;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgConnection};
-use tracker::{Settings, Tracker};
 
+use crate::founder::{self, made};
 use crate::prove::Options;
-use http::Method;
 
 /// How many there are of the other things.
 const MANY: usize = 300;
@@ -30,32 +30,20 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn make(issues: i32, options: &Options) -> Result<Self> {
-        let tracker = Tracker::new(&Settings::default());
-        let mut config = config();
-        tracker.configure(&mut config);
-        let plenty = Quota::per_minute(10_000);
-        let quotas = &mut config.http.quotas;
-        (quotas.anonymous, quotas.auth, quotas.actor) = (plenty, plenty, plenty);
-        (quotas.workspace, quotas.heavy) = (plenty, plenty);
+        let (tracker, mut config) = founder::product();
         // How often more is fetched from the database depends on the requests before.
-        quotas.counting = Counting::Process;
+        config.http.quotas.counting = Counting::Process;
         let chatty = options.plants("per-row");
         let kernel = TestKernel::with(config, |builder| plant(tracker.register(builder), chatty)).await;
 
-        let mut client = Client::new(&kernel.app);
-        let account =
-            json!({ "name": "Ada", "email": "ada@example.com", "password": "correct horse battery" });
-        let user = made(&mut client, "/api/v1/auth/sign-up", &account).await?;
-        made(&mut client, "/api/v1/workspaces", &json!({ "name": "Acme", "slug": "acme" })).await?;
+        let (mut client, _) = founder::founder(&kernel, "acme").await?;
         let project = json!({ "name": "App", "key": "APP" });
-        let project = made(&mut client, "/api/v1/w/acme/projects", &project).await?;
-        let of_project = format!("/api/v1/w/acme/projects/{}/issues", string(&project, "id"));
-        let issue = made(&mut client, &of_project, &json!({ "title": "The first issue" })).await?;
-        let label = json!({ "name": "Urgent", "colour": "red" });
-        let label = made(&mut client, "/api/v1/w/acme/labels", &label).await?;
-        let of_issue = format!("/api/v1/w/acme/issues/{}", string(&issue, "id"));
-        let comment =
-            made(&mut client, &format!("{of_issue}/comments"), &json!({ "body": "Indeed" })).await?;
+        let project = made(&client.post("/api/v1/w/acme/projects", &project).await)?;
+        let of_project = format!("/api/v1/w/acme/projects/{}/issues", id(&project));
+        let issue = made(&client.post(&of_project, &json!({ "title": "The first issue" })).await)?;
+        let of_issue = format!("/api/v1/w/acme/issues/{}", id(&issue));
+        let comment = json!({ "body": "Indeed" });
+        let comment = made(&client.post(&format!("{of_issue}/comments"), &comment).await)?;
         // What happened to it and in the workspace; the history and the audit log are lists as well.
         for number in 0..120 {
             let changed = json!({ "title": format!("The first issue, change {number}") });
@@ -68,14 +56,11 @@ impl World {
         if options.plants("no-index") {
             admin.execute("DROP INDEX tracker.issue_by_age, tracker.issue_unfinished").await?;
         }
-        let user = user.get("user").unwrap_or(&user);
         let named = vec![
             ("{workspace}", "acme".to_owned()),
-            ("{project}", string(&project, "id")),
-            ("{issue}", string(&issue, "id")),
-            ("{label}", string(&label, "id")),
-            ("{comment}", string(&comment, "id")),
-            ("{user}", string(user, "id")),
+            ("{project}", id(&project).to_owned()),
+            ("{issue}", id(&issue).to_owned()),
+            ("{comment}", id(&comment).to_owned()),
             ("{request}", "req_00000000000000000000000000000000".to_owned()),
         ];
         Ok(Self { kernel, client, issues, named })
@@ -99,15 +84,15 @@ impl World {
 
     /// Has the page served once, so that connections and what is remembered between requests are there.
     pub(super) async fn warm(&mut self, path: &str) -> Result<()> {
+        let mut status = 0;
         // A connection that was closed under the pool may fail a request or two.
         for _ in 0..10 {
-            if self.client.get(path).await.status < 400 {
+            status = self.client.get(path).await.status;
+            if status < 400 {
                 return Ok(());
             }
         }
-        let answer = self.client.get(path).await;
-        ensure!(answer.status < 400, "{path} was answered {}", answer.status);
-        Ok(())
+        bail!("{path} was answered {status}")
     }
 
     /// How long the answer is; nothing when there is none.
@@ -171,19 +156,13 @@ async fn fill(admin: &mut PgConnection, issues: i32, project: &str, issue: &str)
     Ok(())
 }
 
-async fn made(client: &mut Client, path: &str, what: &Value) -> Result<Value> {
-    let answer = client.post(path, what).await;
-    ensure!(answer.status == 201, "{path} was answered {}", answer.status);
-    Ok(answer.json())
+fn id(made: &Value) -> &str {
+    made["id"].as_str().unwrap_or_default()
 }
 
-/// The id of what was made, without the noun before it.
-fn uuid(value: &Value) -> &str {
-    value["id"].as_str().and_then(|id| id.split_once('_')).map_or("", |(_, id)| id)
-}
-
-fn string(value: &Value, field: &str) -> String {
-    value[field].as_str().unwrap_or_default().to_owned()
+/// The id without the noun before it.
+fn uuid(made: &Value) -> &str {
+    id(made).split_once('_').map_or("", |(_, uuid)| uuid)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -100,7 +100,7 @@ pub(super) async fn told(options: &Options) -> Result<Told> {
     let (stop, stopped) = oneshot::channel::<()>();
     let runner = Runner::new(&kernel.app, RunnerConfig::default())?;
     let day = async {
-        let (mut ada, _) = product::founder(&kernel, "ada").await?;
+        let (mut ada, _) = crate::founder::founder(&kernel, "ada").await?;
         let (answer, _) = product::issue(&mut ada, "ada").await?;
         let routes = product::every_route(&kernel, &mut ada, "ada").await;
         if options.plants(BARE_LINE) {

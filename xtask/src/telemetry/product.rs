@@ -1,16 +1,18 @@
 //! The example product, as the proof runs it: quotas that nobody reaches, and a collector of its own.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use http::Method;
 use kernel_core::event::Delivered;
-use kernel_core::http::{Json, Quota, Route};
+use kernel_core::http::{Json, Route};
 use kernel_core::telemetry::otlp::{self, Exporter, OtlpOptions, Spans};
-use kernel_core::testkit::{Answer, Client, TestKernel, config};
+use kernel_core::testkit::{Answer, Client, TestKernel};
 use kernel_core::{AppBuilder, Config, Error, Pillar, Subscriber, TenantTx};
 use kernel_tenancy::permission::WORKSPACE_READ;
 use serde_json::{Value, json};
 use tracker::event::IssueCreated;
 use tracker::{Settings, Tracker};
+
+use crate::founder::{self, made};
 
 /// Somebody else's pillar, which hears of new issues.
 fn follower() -> Pillar {
@@ -26,13 +28,7 @@ pub(super) async fn start(
     collector: &str,
     change: impl FnOnce(&mut Config),
 ) -> Result<(TestKernel, Spans, Exporter)> {
-    let tracker = Tracker::new(&Settings::default());
-    let mut config = config();
-    tracker.configure(&mut config);
-    let plenty = Quota::per_minute(50_000);
-    let quotas = &mut config.http.quotas;
-    (quotas.anonymous, quotas.auth, quotas.actor) = (plenty, plenty, plenty);
-    (quotas.workspace, quotas.address, quotas.heavy) = (plenty, plenty, plenty);
+    let (tracker, mut config) = founder::product();
     change(&mut config);
     let (spans, exporter) = otlp::exporter(OtlpOptions::new(collector, "tracker")?, &config);
     Ok((
@@ -62,23 +58,6 @@ impl Crew {
         let route = Route::tenant(Method::GET, "/broken", "broken.show", WORKSPACE_READ, (), broken);
         self.tracker.register(builder).with(Pillar::new("broken").routes([route]))
     }
-}
-
-/// Somebody who has signed up and founded a workspace, and its id.
-pub(super) async fn founder(kernel: &TestKernel, name: &str) -> Result<(Client, String)> {
-    let mut client = Client::new(&kernel.app);
-    let account = json!({
-        "name": name, "email": format!("{name}@example.com"), "password": "correct horse battery",
-    });
-    made(&client.post("/api/v1/auth/sign-up", &account).await)?;
-    let workspace = made(&client.post("/api/v1/workspaces", &json!({ "name": name, "slug": name })).await)?;
-    Ok((client, workspace["id"].as_str().unwrap_or_default().to_owned()))
-}
-
-/// What was made.
-pub(super) fn made(answer: &Answer) -> Result<Value> {
-    ensure!(answer.status == 201, "{} {}", answer.status, answer.text());
-    Ok(answer.json())
 }
 
 /// A project in the workspace, and an issue in it.

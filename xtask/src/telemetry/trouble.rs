@@ -154,8 +154,8 @@ async fn mixed(options: &Options) -> Result<(usize, usize)> {
     });
     let crew = super::product::Crew::new(&mut config);
     let kernel = TestKernel::with(config, |app| crew.register(app)).await;
-    let (mut one, first) = super::product::founder(&kernel, "one-firm").await?;
-    let (mut other, second) = super::product::founder(&kernel, "other-firm").await?;
+    let (mut one, first) = crate::founder::founder(&kernel, "one-firm").await?;
+    let (mut other, second) = crate::founder::founder(&kernel, "other-firm").await?;
     let mut ids = BTreeMap::new();
     let (stop, stopped) = oneshot::channel::<()>();
     let traffic = async {
