@@ -214,12 +214,13 @@ async fn a_cluster_in_memory_goes_with_its_last_user() {
     assert_eq!(second.folder(), Some(dir.as_path()));
     drop(first);
     assert_eq!(ask(&second, "SELECT 'alive'").await, "alive");
+    // Its user did not start the server, and sees it cleared away all the same.
     drop(second);
-    // Whoever comes next waits until the old one is cleared away.
+    assert!(!dir.join("data").exists(), "the last user's data lies in memory still");
     let third = find(&search).await;
     assert_eq!(ask(&third, "SELECT 'alive'").await, "alive");
     drop(third);
-    assert!(!dir.join("data").exists());
+    assert!(!dir.join("data").exists(), "the next user's data lies in memory still");
 
     search.durable = true;
     let durable = find(&search).await;

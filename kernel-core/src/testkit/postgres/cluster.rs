@@ -84,7 +84,7 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
-    /// Says good-bye and, if that was the last user, waits until the server is down.
+    /// Says good-bye and, if that was the last user, waits until the server is down and its supervisor has cleared up.
     fn drop(&mut self) {
         let Some(Seat { mut pipe, token }) = self.seat.take() else { return };
         let said = pipe.write_all(format!("bye {token}\n").as_bytes()).is_ok();
@@ -93,7 +93,7 @@ impl Drop for Cluster {
         while said && Instant::now() < until && !others_remain.exists() {
             let supervisor_ended = match &mut self.supervisor {
                 Some(supervisor) => supervisor.try_wait().is_ok_and(|status| status.is_some()),
-                None => !self.dir.join("users").exists(),
+                None => !is_supervised(&self.dir),
             };
             // The server removes its lock file shortly before it ends.
             if supervisor_ended && self.server.is_none_or(|pid| !runs(pid, &self.dir)) {
