@@ -27,10 +27,10 @@ mod scrape;
 mod security;
 
 pub use accept::prefers_json;
-pub use chain::Peer;
+pub(crate) use chain::Limits;
 #[cfg(feature = "testkit")]
 pub(crate) use chain::head as hostile_head;
-pub(crate) use chain::{Limits, Standing};
+pub use chain::{Peer, Visit};
 pub use config::{BODY_LIMIT, Cors, Counting, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
 pub use cookie::{SetCookie, value as cookie_value};
 pub(crate) use file::Spool;
@@ -49,4 +49,4 @@ pub use route::{Access, Idempotency, RateClass, Route};
 #[cfg(feature = "testkit")]
 pub(crate) use schema::Reading;
 pub use schema::{InputSchemas, InputShape, OutputShape};
-pub use security::Csp;
+pub use security::{Csp, StrictTransport};

@@ -8,7 +8,7 @@ use http::uri::Authority;
 use ipnet::IpNet;
 
 use super::problem::ErrorPage;
-use super::security::Csp;
+use super::security::{Csp, StrictTransport};
 
 /// What a body may weigh unless the route says otherwise. Both adapters take it from here.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -25,7 +25,7 @@ pub enum Environment {
     Development,
     /// Like production in all that matters, for trying things out before: example data is let in.
     Staging,
-    /// Served to people: strict transport security where the connection is secure.
+    /// Served to people: browsers are told to stay with https where the connection is secure.
     Production,
 }
 
@@ -230,6 +230,9 @@ pub struct HttpConfig {
     pub idempotency_ttl: Duration,
     /// What pages may load and from where.
     pub csp: Csp,
+    /// What browsers are told in production, over https, about asking by https only; a year for this host alone unless
+    /// said, and nothing when `None`.
+    pub strict_transport: Option<StrictTransport>,
     /// Shows errors of page routes to people.
     pub error_page: ErrorPage,
     /// Where a page route sends a person who must sign in first, with `?next=` and the page they wanted.
@@ -258,6 +261,7 @@ impl Default for HttpConfig {
             timeouts: Timeouts::default(),
             idempotency_ttl: Duration::from_hours(24),
             csp: Csp::default(),
+            strict_transport: Some(StrictTransport::default()),
             error_page: ErrorPage::default(),
             sign_in_page: None,
         }
