@@ -1,15 +1,16 @@
 //! What the host's own handlers take and return to be served like the app's.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
 use futures_util::future::LocalBoxFuture;
-use kernel_core::http::Reply;
+use kernel_core::http::Visit;
 use kernel_core::{App, Ctx, Error, Workspace};
 
 use crate::{peer, translate};
@@ -29,20 +30,14 @@ pub struct InWorkspace {
     pub workspace: Workspace,
 }
 
-/// An error as a handler's response: in the app's words, for a `Caller` as for a stranger.
+/// An error as a handler's response: in the app's words, for a `Caller` as for a stranger. [`dress`], which knows the
+/// request, takes it out.
 #[derive(Debug)]
-pub struct Refusal(RefCell<Option<Refused>>);
-
-/// What [`dress`], which knows the request, makes the response of.
-#[derive(Debug)]
-enum Refused {
-    Error(Error),
-    Reply(Reply),
-}
+pub struct Refusal(RefCell<Option<Error>>);
 
 impl<E: Into<Error>> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self(RefCell::new(Some(Refused::Error(error.into()))))
+        Self(RefCell::new(Some(error.into())))
     }
 }
 
@@ -54,11 +49,7 @@ impl fmt::Display for Refusal {
 
 impl ResponseError for Refusal {}
 
-/// Whom the app has admitted, for the extractors.
-#[derive(Clone, Default)]
-struct Admission(Rc<OnceCell<Ctx>>);
-
-/// Gives the responses of the host's own handlers what those of the app have. A middleware:
+/// Serves the host's own handlers like those of the app, from where they ask who calls. A middleware:
 /// `.wrap(actix_web::middleware::from_fn(kernel_actix::dress))`, around the routes and the app.
 ///
 /// # Errors
@@ -71,28 +62,34 @@ pub async fn dress(
     let Some(app) = request.app_data::<App>().cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let Admission(ctx) = Admission::default();
-    request.extensions_mut().insert(Admission(ctx.clone()));
-    let (request, mut response) = next.call(request).await?.map_into_boxed_body().into_parts();
-    let refused =
-        response.error().and_then(|error| error.as_error::<Refusal>()).and_then(|refusal| refusal.0.take());
-    if refused.is_some() || ctx.get().is_some() {
-        let (peer, head) = (peer(&request), translate::head(&request));
-        match (refused, ctx.get()) {
-            (Some(Refused::Reply(reply)), _) => response = translate::response(reply),
-            (Some(Refused::Error(error)), Some(ctx)) => {
-                response = translate::response(app.refusal(ctx, &head, peer, error));
-            }
-            (Some(Refused::Error(error)), None) => {
-                response = translate::response(app.refuse(app.find(&head), head, peer, error).await);
-            }
-            (None, Some(ctx)) => {
-                translate::change_headers(&mut response, |headers| app.finish(ctx, &head, peer, headers));
-            }
-            (None, None) => {}
+    let visit = Rc::new(Visit::new(&app));
+    request.extensions_mut().insert(visit.clone());
+    let answered = match visit.run(next.call(request)).await {
+        Ok(answered) => answered?,
+        // The handler has panicked, and the request has gone with it.
+        Err(panic) => {
+            let text = panic.to_string();
+            return Err(match visit.refuse(panic) {
+                Ok(reply) => InternalError::from_response(text, translate::response(reply)).into(),
+                Err(error) => actix_web::error::ErrorInternalServerError(error),
+            });
         }
-    }
-    Ok(ServiceResponse::new(request, response))
+    };
+    let (request, mut response) = answered.map_into_boxed_body().into_parts();
+    let refusal = response.error().and_then(|error| error.as_error::<Refusal>());
+    let Some(error) = refusal.and_then(|refusal| refusal.0.take()) else {
+        let status = translate::status(&response);
+        translate::change_headers(&mut response, |headers| visit.finish(status, headers));
+        return Ok(ServiceResponse::new(request, response));
+    };
+    let reply = match visit.refuse(error) {
+        Ok(reply) => reply,
+        Err(error) => {
+            let (peer, head) = (peer(&request), translate::head(&request));
+            app.refuse(app.find(&head), head, peer, error).await
+        }
+    };
+    Ok(ServiceResponse::new(request, translate::response(reply)))
 }
 
 impl FromRequest for Caller {
@@ -102,18 +99,15 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let admission = request.extensions().get::<Admission>().cloned();
-            let (Some(app), Some(Admission(ctx))) = (request.app_data::<App>(), admission) else {
+            let visit = request.extensions().get::<Rc<Visit>>().cloned();
+            let Some(visit) = visit else {
                 let unmounted = "the route of this handler must be configured beside kernel_actix::configure, \
                                  with kernel_actix::dress wrapped around both";
                 return Err(actix_web::error::ErrorInternalServerError(unmounted));
             };
-            if let Some(ctx) = ctx.get() {
-                return Ok(Self(ctx.clone()));
-            }
-            let admitted = app.admit(&translate::head(&request), peer(&request)).await;
-            let admitted = admitted.map_err(|reply| Refusal(RefCell::new(Some(Refused::Reply(reply)))))?;
-            Ok(Self(ctx.get_or_init(|| admitted).clone()))
+            let template = request.match_pattern().unwrap_or_default();
+            let admitted = visit.admit(&translate::head(&request), &template, peer(&request)).await;
+            Ok(Self(admitted.map_err(Refusal::from)?))
         })
     }
 }

@@ -45,6 +45,11 @@ fn uri(request: &HttpRequest) -> Option<Uri> {
     format!("{slash}{path}{query}").parse().ok()
 }
 
+/// The status of a response.
+pub(crate) fn status(response: &HttpResponse) -> StatusCode {
+    StatusCode::from_u16(response.status().as_u16()).expect("both versions take three digits")
+}
+
 /// The response of a reply that is no socket.
 pub(crate) fn response(reply: Reply) -> HttpResponse {
     match reply {

@@ -1,12 +1,13 @@
 //! What the host's own handlers take and return to be served like the app's.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
+use kernel_core::http::Visit;
 use kernel_core::{App, Ctx, Error, Workspace};
 
 use crate::{peer, translate};
@@ -48,32 +49,31 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The app, and whom it has admitted, for the extractors.
-#[derive(Clone)]
-struct Admission {
-    app: App,
-    ctx: Arc<OnceLock<Ctx>>,
-}
-
-/// Gives the responses of the host's own handlers what those of the app have.
+/// Serves the host's own handlers like those of the app, from where they ask who calls.
 pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
-    let (asked, peer) = (head.clone(), peer(&head));
-    let ctx = Arc::new(OnceLock::new());
-    head.extensions.insert(Admission { app: app.clone(), ctx: ctx.clone() });
-    let mut response = next.run(Request::from_parts(head, body)).await;
-    let refused = response.extensions_mut().remove().map(|Refused(error)| {
-        Arc::into_inner(error)
-            .unwrap_or_else(|| Error::internal("a layer keeps a copy of the response's extensions"))
+    let asked = head.clone();
+    let visit = Arc::new(Visit::new(&app));
+    head.extensions.insert(visit.clone());
+    let answered = visit.run(next.run(Request::from_parts(head, body))).await;
+    let answered = answered.and_then(|mut response| match response.extensions_mut().remove() {
+        Some(Refused(error)) => Err(Arc::into_inner(error)
+            .unwrap_or_else(|| Error::internal("a layer keeps a copy of the response's extensions"))),
+        None => Ok(response),
     });
-    match (refused, ctx.get()) {
-        (Some(error), Some(ctx)) => translate(app.refusal(ctx, &asked, peer, error)),
-        (Some(error), None) => translate(app.refuse(app.find(&asked), asked, peer, error).await),
-        (None, Some(ctx)) => {
-            app.finish(ctx, &asked, peer, response.headers_mut());
+    match answered {
+        Ok(mut response) => {
+            visit.finish(response.status(), response.headers_mut());
             response
         }
-        (None, None) => response,
+        Err(error) => match visit.refuse(error) {
+            Ok(reply) => translate(reply),
+            Err(error) => {
+                let to = app.find(&asked);
+                let peer = peer(&asked);
+                translate(app.refuse(to, asked, peer, error).await)
+            }
+        },
     }
 }
 
@@ -81,16 +81,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Response> {
-        let Some(Admission { app, ctx }) = head.extensions.get::<Admission>().cloned() else {
+        let Some(visit) = head.extensions.get::<Arc<Visit>>().cloned() else {
             let unmounted =
                 "the route of this handler must be in the router that is given to kernel_axum::mount";
             return Err((StatusCode::INTERNAL_SERVER_ERROR, unmounted).into_response());
         };
-        if let Some(ctx) = ctx.get() {
-            return Ok(Self(ctx.clone()));
-        }
-        let admitted = app.admit(head, peer(head)).await.map_err(translate)?;
-        Ok(Self(ctx.get_or_init(|| admitted).clone()))
+        let template = head.extensions.get().map_or("", MatchedPath::as_str);
+        let admitted = visit.admit(head, template, peer(head)).await;
+        admitted.map(Self).map_err(|error| Refusal(error).into_response())
     }
 }
 

@@ -10,7 +10,6 @@ use crate::actor::Actor;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::Error;
-use crate::http::Standing;
 use crate::id::{Id, Noun, WorkspaceId};
 use crate::role::Permission;
 use crate::secret::{ExposeSecret, SecretString};
@@ -45,7 +44,6 @@ struct Shared {
     client: Client,
     read_only: bool,
     csrf: Option<SecretString>,
-    standing: Option<Standing>,
     trace: Option<Trace>,
     clock: Clock,
     entropy: Entropy,
@@ -111,7 +109,6 @@ impl Ctx {
             client,
             read_only: false,
             csrf: None,
-            standing: None,
             trace: None,
             clock,
             entropy,
@@ -155,16 +152,6 @@ impl Ctx {
             }
             _ => Span::none(),
         }
-    }
-
-    /// With the rate limit that the response to it tells of.
-    pub(crate) fn with_standing(&self, standing: Option<Standing>) -> Self {
-        self.changed(|shared| shared.standing = standing)
-    }
-
-    /// The rate limit that the response tells of.
-    pub(crate) fn standing(&self) -> Option<Standing> {
-        self.shared.standing
     }
 
     /// The same context for work that must not write: transactions open `READ ONLY`.

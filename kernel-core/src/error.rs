@@ -193,7 +193,7 @@ impl Error {
         Self::new(ErrorKind::Forbidden, "forbidden").arg("permission", permission.name())
     }
 
-    /// `feature_not_in_plan`, naming the feature.
+    /// `feature_not_in_plan`, naming the feature; a route that asks for one also names the `plans` that have it.
     #[must_use]
     pub fn not_in_plan(feature: Feature) -> Self {
         Self::new(ErrorKind::PaymentRequired, "feature_not_in_plan").arg("feature", feature.name())

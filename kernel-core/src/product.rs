@@ -240,6 +240,11 @@ impl Product {
         on && plan.map_or(self.plans.is_empty(), |plan| plan.features.contains(feature.name()))
     }
 
+    /// The plans that have the feature, in the file's order.
+    pub fn unlocking(&self, feature: Feature) -> impl Iterator<Item = &Plan> {
+        self.plans.iter().filter(move |plan| self.includes(Some(plan), feature))
+    }
+
     /// What `[features]` does not name, or the plans name without a pillar that declares it.
     pub(crate) fn problems(&self, pillars: &[Pillar]) -> Vec<String> {
         let features: BTreeSet<_> =

@@ -25,6 +25,7 @@ pub(crate) async fn run(
             .service(web::resource("/own/caller").get(caller).post(caller))
             .route("/own/refused", web::get().to(refused))
             .route("/own/cookies", web::get().to(cookies))
+            .route("/own/panics", web::get().to(panics))
             .route("/w/{workspace}/own", web::get().to(workspace))
             .route("/w/{workspace}/rule", web::get().to(rule))
             .configure(mount.clone());
@@ -56,8 +57,13 @@ async fn cookies(_: Caller) -> impl Responder {
     HttpResponse::Ok().append_header(("set-cookie", "a=1")).append_header(("set-cookie", "b=2")).finish()
 }
 
+async fn panics(_: Caller) -> HttpResponse {
+    panic!("the handler is broken")
+}
+
 async fn workspace(InWorkspace { ctx, workspace }: InWorkspace) -> Result<String, Refusal> {
     ctx.require(READ)?;
+    tracing::info!("in the handler");
     Ok(workspace.slug().to_owned())
 }
 

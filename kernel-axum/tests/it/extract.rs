@@ -1,5 +1,10 @@
 //! The app's chain before the host's own handlers.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
 use crate::demo::{bearer, member, outsider};
 use crate::server::Server;
 
@@ -54,4 +59,71 @@ async fn a_refusal_speaks_the_apps_words_without_a_caller_too() {
     assert_eq!((refused.status, refused.json()["code"].as_str()), (404, Some("not_found")));
     assert_eq!(refused.headers["content-type"], "application/problem+json");
     assert!(refused.headers.contains_key("x-request-id"));
+}
+
+#[tokio::test]
+async fn a_handler_of_the_hosts_own_is_logged_and_counted_like_the_apps() {
+    let log = Log::begin();
+    let server = Server::start().await;
+    let answer = server.ask("GET", "/w/acme/own", &bearer(member()), "").await;
+    assert_eq!(answer.text(), "acme");
+    let lines = log.of_request(answer.headers["x-request-id"].to_str().unwrap());
+    assert_eq!(lines.len(), 2, "the handler's line and the access line: {lines:?}");
+    for line in &lines {
+        assert_eq!(line["span"]["user_id"], member().to_string(), "{line}");
+        assert_eq!(line["span"]["workspace_id"], server.demo.workspace.get().unwrap().to_string(), "{line}");
+    }
+    let access = &lines[1]["fields"];
+    assert_eq!((&access["route"], &access["status"]), (&"/w/{workspace}/own".into(), &200.into()));
+    server.get("/own").await;
+    let counted = server.app().metrics().text();
+    let other = "http_requests_total{method=\"other\",route=\"other\",status=\"2xx\"} 1\n";
+    assert!(counted.contains(other), "what asks nobody is the host's own: {counted}");
+    assert!(counted.contains("http_requests_in_flight 0\n"), "{counted}");
+}
+
+#[tokio::test]
+async fn a_panic_of_a_handler_of_the_hosts_own_is_an_error_like_the_apps() {
+    let log = Log::begin();
+    let server = Server::start().await;
+    let broken = server.ask("GET", "/own/panics", "accept: application/json\r\n", "").await;
+    assert_eq!((broken.status, broken.code().as_str()), (500, "internal"));
+    let lines = log.of_request(broken.headers["x-request-id"].to_str().unwrap());
+    let said = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert!(said["fields"]["error"].as_str().unwrap().contains("the handler is broken"), "{said}");
+    let counted = server.app().metrics().text();
+    assert!(counted.contains("http_requests_total{method=\"other\",route=\"other\",status=\"5xx\"} 1\n"));
+}
+
+/// The lines of all servers of this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn begin() -> Self {
+        static LOG: std::sync::OnceLock<Log> = std::sync::OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            tracing_subscriber::fmt().json().with_writer(move || writer.clone()).init();
+            log
+        })
+        .clone()
+    }
+
+    fn of_request(&self, id: &str) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.filter(|line: &Value| line["span"]["request_id"] == id).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

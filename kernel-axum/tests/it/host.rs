@@ -25,6 +25,7 @@ pub(crate) async fn run(
         .route("/own/caller", get(caller).post(caller))
         .route("/own/refused", get(async || -> Result<(), Refusal> { Err(Error::not_found().into()) }))
         .route("/own/cookies", get(cookies))
+        .route("/own/panics", get(panics))
         .route("/w/{workspace}/own", get(workspace))
         .route("/w/{workspace}/rule", get(rule));
     let routes = mount(own, app.clone());
@@ -45,8 +46,13 @@ async fn cookies(_: Caller) -> AppendHeaders<[(axum::http::HeaderName, &'static 
     AppendHeaders([(SET_COOKIE, "a=1"), (SET_COOKIE, "b=2")])
 }
 
+async fn panics(_: Caller) -> String {
+    panic!("the handler is broken")
+}
+
 async fn workspace(InWorkspace { ctx, workspace }: InWorkspace) -> Result<String, Refusal> {
     ctx.require(READ)?;
+    tracing::info!("in the handler");
     Ok(workspace.slug().to_owned())
 }
 

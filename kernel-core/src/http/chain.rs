@@ -14,6 +14,7 @@ mod limit;
 mod service;
 mod tenant;
 mod transaction;
+mod visit;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -38,6 +39,7 @@ use crate::http::problem;
 use crate::http::reply::{Reply, Shutdown};
 use crate::http::route::{RateClass, Route};
 use crate::http::{Resolution, Timeouts};
+use crate::telemetry::vital::Flight;
 
 use arrival::Arrival;
 use csrf::Proof;
@@ -48,6 +50,7 @@ use limit::{Limit, Spent, Subject};
 pub(crate) use hostile::head;
 pub(crate) use limit::{Limits, Standing};
 pub use service::Peer;
+pub use visit::Visit;
 
 /// One request on its way through the chain.
 struct Gate<'a> {
@@ -85,44 +88,6 @@ impl App {
     pub async fn refuse(&self, to: Matched, mut head: Parts, peer: IpAddr, error: Error) -> Reply {
         redact(&mut head.headers);
         self.serve(&to, head, Err(error), peer).await
-    }
-
-    /// Lets the host's own handlers share the chain: everything up to the workspace, which a request names in the app's
-    /// way or not at all. A write with a session carries its token in `X-CSRF-Token`; the body is not looked at. Pass
-    /// the response through [`App::finish`].
-    ///
-    /// # Errors
-    /// The finished reply to send instead.
-    pub async fn admit(&self, head: &Parts, peer: IpAddr) -> Result<Ctx, Reply> {
-        let arrival = self.arrive(head, peer);
-        let gate = Gate { app: &self.shared, head, arrival: &arrival };
-        let mut notes = Notes::default();
-        let admitted = async {
-            let (ctx, proof) = gate.admit(RateClass::Default, gate.own_workspace(), &mut notes).await?;
-            gate.guard(&ctx, proof, None)?;
-            // The handler may lend a transaction of its own, in which it would be too late.
-            self.shared.db.know_keys().await;
-            Ok(ctx.with_standing(notes.standing))
-        };
-        let admitted = admitted.instrument(arrival.span(head)).await;
-        admitted.map_err(|error| {
-            let to = self.find(head);
-            gate.depart(&to, &notes, Err(error))
-        })
-    }
-
-    /// Adds to the response of a host's own handler what every response of the app carries.
-    pub fn finish(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, headers: &mut HeaderMap) {
-        let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
-        let notes = Notes { standing: ctx.standing(), ..Notes::default() };
-        Gate { app: &self.shared, head, arrival: &arrival }.dress(None, &notes, headers);
-    }
-
-    /// The finished reply that tells the caller of a host's own handler about an error.
-    pub fn refusal(&self, ctx: &Ctx, head: &Parts, peer: IpAddr, error: Error) -> Reply {
-        let arrival = Arrival { id: ctx.request_id(), ..self.arrive(head, peer) };
-        let notes = Notes { ctx: Some(ctx.clone()), standing: ctx.standing(), address: None };
-        Gate { app: &self.shared, head, arrival: &arrival }.depart(&self.find(head), &notes, Err(error))
     }
 
     /// How long the server waits for slow clients.
@@ -164,7 +129,8 @@ impl App {
     async fn serve(&self, to: &Matched, head: Parts, body: Result<Payload, Error>, peer: IpAddr) -> Reply {
         let head = Arc::new(head);
         let arrival = self.arrive(&head, peer);
-        let flight = self.shared.vitals.http.enter(to.route().map(Route::operation), arrival.started);
+        let meter = &self.shared.vitals.http;
+        let flight = Flight::begin(meter, to.route().map(Route::operation), arrival.started);
         let span = arrival.span(&head);
         let gate = Gate { app: &self.shared, head: &head, arrival: &arrival };
         let mut notes = Notes::default();
@@ -208,7 +174,7 @@ impl Gate<'_> {
             return match &to.target {
                 Target::Options(_) => Ok(Reply::Full(problem::response(problem::NO_CONTENT, Bytes::new()))),
                 Target::OtherMethod(_) => Err(Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed")),
-                Target::Missing | Target::Route { .. } => Err(Error::not_found()),
+                Target::Missing | Target::Own(_) | Target::Route { .. } => Err(Error::not_found()),
             };
         };
         let (ctx, body, file) = self.take(to, route, payload, notes).await?;

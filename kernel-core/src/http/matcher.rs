@@ -64,6 +64,8 @@ pub(crate) enum Target {
         route: Arc<Route>,
         template: Arc<str>,
     },
+    /// A handler of the host's own, with its template.
+    Own(Arc<str>),
 }
 
 impl Matched {
@@ -88,9 +90,14 @@ impl Matched {
         }
     }
 
+    /// The same request, served by a handler of the host's own with this template.
+    pub(crate) fn for_own(self, template: &str) -> Self {
+        Self { target: Target::Own(template.into()), ..self }
+    }
+
     pub(crate) fn template(&self) -> &str {
         match &self.target {
-            Target::Route { template, .. } => template,
+            Target::Route { template, .. } | Target::Own(template) => template,
             _ => "",
         }
     }
@@ -137,7 +144,7 @@ impl Table {
             }
             methods.push(route.clone());
         }
-        let security = SecurityHeaders::new(&config.csp);
+        let security = SecurityHeaders::new(&config.csp, config.strict_transport);
         match security {
             Some(security) if problems.is_empty() => Ok(Self {
                 router: paths,

@@ -57,6 +57,8 @@ pub struct ErrorView<'a> {
     pub code: &'a str,
     /// The sentence for people. Escape it: it may repeat what the caller sent.
     pub message: &'a str,
+    /// What the message is about: `feature` and `plans` of what the workspace's plan does not include. Escape them too.
+    pub params: &'a BTreeMap<&'static str, String>,
     /// A message per input field. Escape them too.
     pub fields: &'a BTreeMap<String, String>,
     /// What to quote to support.
@@ -129,6 +131,8 @@ struct Envelope<'a> {
 struct Body<'a> {
     code: &'a str,
     message: &'a str,
+    /// What the message is about, for programs: the feature that is missing, the parameter that is unknown.
+    params: &'a BTreeMap<&'static str, String>,
     fields: &'a BTreeMap<String, String>,
     request_id: RequestId,
 }
@@ -161,7 +165,9 @@ pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error
     let message = voice.messages.t(&format!("error.{}", error.code()), error.args());
     let fields = error.fields().iter().map(|(name, key)| (name.clone(), voice.messages.t(key, &none)));
     let fields: BTreeMap<String, String> = fields.collect();
-    let body = Body { code: error.code(), message: &message, fields: &fields, request_id: id };
+    // What is not there, and what is not for the caller, must look alike.
+    let params = if error.kind() == ErrorKind::NotFound { &BTreeMap::new() } else { error.args() };
+    let body = Body { code: error.code(), message: &message, params, fields: &fields, request_id: id };
 
     let offers: &[Form] = if voice.html {
         &[Form::Html, Form::Json, Form::ProblemJson]
@@ -174,6 +180,7 @@ pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error
                 status: status.as_u16(),
                 code: body.code,
                 message: &message,
+                params,
                 fields: &fields,
                 request_id: id,
                 path: voice.path,
@@ -235,6 +242,9 @@ mod tests {
         assert_eq!(body["error"]["request_id"], "req_00000000000000000000000000000007");
         assert!(body["error"]["fields"]["title"].is_string());
         assert!(body["error"]["message"].is_string());
+        let response = told(false, "*/*", &Error::new(ErrorKind::TooLarge, "too_large").arg("limit", 7));
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["error"]["params"], serde_json::json!({ "limit": "7" }));
     }
 
     #[test]

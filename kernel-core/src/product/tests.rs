@@ -51,6 +51,8 @@ fn a_whole_configuration_is_read() {
     let [export, domains] = [FEATURES[0], FEATURES[1]];
     assert!(product.includes(Some(team), export));
     assert!(!product.includes(Some(free), export), "the plan does not name it");
+    assert_eq!(product.unlocking(export).collect::<Vec<_>>(), [team]);
+    assert_eq!(product.unlocking(domains).count(), 0);
     assert!(!product.includes(Some(team), domains), "it is switched off, whatever the plan says");
     assert!(!product.includes(None, export), "without a plan, a product that sells some gives none");
 }

@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::metric::{Counter, Gauge, Gauges, Histogram, Kind, Labels, Metrics, SECONDS, precise};
 use super::process;
+use crate::app::App;
 use crate::db::{Db, Login};
 use crate::http::{HttpConfig, Table as Routes, mounted};
 use crate::id::WorkspaceId;
@@ -17,6 +18,8 @@ use crate::id::WorkspaceId;
 pub(crate) const TRANSACTION: &str = "kernel::transaction";
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// The labels of requests for no route that was declared, and for handlers of the host's own.
+const UNMATCHED: [&str; 2] = ["other", "other"];
 /// In the order of the type, which is that of the series.
 const LOGINS: [Login; 3] = [Login::App, Login::Operator, Login::Worker];
 const SCOPES: [&str; 2] = ["workspace", "system"];
@@ -69,7 +72,8 @@ impl HttpMeter {
             .routes()
             .map(|route| (route.operation(), [route.method().to_string(), mounted(route, config)]))
             .collect();
-        let listed = || Labels::listed(["method", "route"], templates.iter().map(|(_, row)| row.clone()));
+        let rows = || templates.iter().map(|(_, row)| row.clone()).chain([UNMATCHED.map(str::to_owned)]);
+        let listed = || Labels::listed(["method", "route"], rows());
         let requests = metrics.counter(
             "http_requests_total",
             "Requests that were answered, by method, template of the route and class of the status.",
@@ -93,45 +97,61 @@ impl HttpMeter {
         );
         Self {
             routes: templates.iter().map(|(name, [method, route])| (*name, meter(method, route))).collect(),
-            // Of no method and route that was declared: series of the label value `other`.
-            unmatched: meter("", ""),
+            unmatched: meter(UNMATCHED[0], UNMATCHED[1]),
             in_flight: gauge("http_requests_in_flight", "Requests that are being answered."),
             abandoned: abandoned.of([]),
         }
     }
 
-    /// Notes that a request has come in, for the route of this operation.
-    pub(crate) fn enter(&self, operation: Option<&str>, since: Instant) -> Flight<'_> {
-        self.in_flight.add(1.0);
-        let route = operation.and_then(|operation| self.routes.get(operation)).unwrap_or(&self.unmatched);
-        Flight { meter: self, route, since, landed: false }
+    fn route(&self, operation: Option<&str>) -> &RouteMeter {
+        operation.and_then(|operation| self.routes.get(operation)).unwrap_or(&self.unmatched)
+    }
+}
+
+impl AsRef<Self> for HttpMeter {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl AsRef<HttpMeter> for App {
+    fn as_ref(&self) -> &HttpMeter {
+        &self.shared.vitals.http
     }
 }
 
 /// A request under way. Dropped without an answer, its client has left.
 #[derive(Debug)]
-pub(crate) struct Flight<'a> {
-    meter: &'a HttpMeter,
-    route: &'a RouteMeter,
+pub(crate) struct Flight<M: AsRef<HttpMeter>> {
+    meter: M,
+    operation: Option<&'static str>,
     since: Instant,
     landed: bool,
 }
 
-impl Flight<'_> {
+impl<M: AsRef<HttpMeter>> Flight<M> {
+    /// Notes that a request has come in, for the route of this operation.
+    pub(crate) fn begin(meter: M, operation: Option<&'static str>, since: Instant) -> Self {
+        meter.as_ref().in_flight.add(1.0);
+        Self { meter, operation, since, landed: false }
+    }
+
     /// The request is answered; without a status, a socket has opened.
     pub(crate) fn land(mut self, status: Option<StatusCode>) {
         self.landed = true;
         let class = status.map_or(1, |status| usize::from(status.as_u16() / 100)).clamp(1, CLASSES.len());
-        self.route.by_class[class - 1].add(1);
-        self.route.seconds.record_duration(self.since.elapsed());
+        let route = self.meter.as_ref().route(self.operation);
+        route.by_class[class - 1].add(1);
+        route.seconds.record_duration(self.since.elapsed());
     }
 }
 
-impl Drop for Flight<'_> {
+impl<M: AsRef<HttpMeter>> Drop for Flight<M> {
     fn drop(&mut self) {
-        self.meter.in_flight.add(-1.0);
+        let meter = self.meter.as_ref();
+        meter.in_flight.add(-1.0);
         if !self.landed {
-            self.meter.abandoned.add(1);
+            meter.abandoned.add(1);
         }
     }
 }

@@ -24,9 +24,16 @@ pub(crate) const SCHEMA: &str = r"
 ";
 
 pub(crate) fn migrations(sql: &str) -> Migrations {
-    let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
-    let migration = Migration::new(1, Cow::Borrowed("shop"), MigrationType::Simple, sql, false);
-    Migrations::new("shop", Migrator::with_migrations(vec![migration]))
+    files(&[sql])
+}
+
+pub(crate) fn files(all: &[&str]) -> Migrations {
+    let file = |(index, sql): (usize, &&str)| {
+        let (number, sql) =
+            (i64::try_from(index + 1).unwrap(), AssertSqlSafe((*sql).to_owned()).into_sql_str());
+        Migration::new(number, Cow::Borrowed("shop"), MigrationType::Simple, sql, false)
+    };
+    Migrations::new("shop", Migrator::with_migrations(all.iter().enumerate().map(file).collect()))
 }
 
 pub(crate) fn tables() -> [Table; 2] {

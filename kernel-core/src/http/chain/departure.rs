@@ -14,6 +14,7 @@ use super::arrival::Arrival;
 use super::{Gate, Notes};
 use crate::error::{Error, ErrorKind};
 use crate::http::accept::prefers_json;
+use crate::http::config::Environment;
 use crate::http::matcher::{Matched, Target};
 use crate::http::output::{Output, SeeOther};
 use crate::http::problem::{self, Voice};
@@ -73,8 +74,16 @@ impl Gate<'_> {
             }
             *response.body_mut() = Bytes::new();
         }
-        self.log(to, notes, &reply, code.as_deref());
+        let bytes = if let Reply::Full(response) = &reply { Some(response.body().len()) } else { None };
+        self.log(to, notes, (reply.status(), bytes), code.as_deref());
         reply.until(&self.app.routes.shutdown)
+    }
+
+    /// The same for a response that a handler of the host's own has made itself.
+    pub(super) fn answered(&self, to: &Matched, notes: &Notes, status: StatusCode, headers: &mut HeaderMap) {
+        self.report_answer(to, notes, Some(status));
+        self.dress(None, notes, headers);
+        self.log(to, notes, (Some(status), None), None);
     }
 
     /// Adds what every response carries.
@@ -86,8 +95,8 @@ impl Gate<'_> {
         if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(allow).ok()) {
             headers.insert(ALLOW, allow);
         }
-        let strict = http.environment.is_served() && self.arrival.https;
-        self.app.routes.security.add(headers, strict);
+        let secure = http.environment == Environment::Production && self.arrival.https;
+        self.app.routes.security.add(headers, secure);
         http.cors.write(&self.head.headers, allow, headers);
         if let Some(standing) = notes.standing {
             standing.write(headers, self.app.limits.clock());
@@ -100,18 +109,25 @@ impl Gate<'_> {
         if !reports.wanted() || to.route().is_some_and(|route| route.rate == RateClass::Probe) {
             return;
         }
-        let template = to.template();
-        let noticed = match outcome {
-            Err(error) => Noticed::of_request(&self.head.method, template, error),
-            // The handler has answered so itself.
-            Ok(reply) => reply.status().filter(StatusCode::is_server_error).map(|status| Noticed {
-                incident: Incident::Failure,
-                place: format!("{} {template}", self.head.method),
-                code: "answered",
-                message: format!("the handler answered {status}"),
-            }),
-        };
-        let Some(noticed) = noticed else { return };
+        match outcome {
+            Err(error) => self.tell(notes, Noticed::of_request(&self.head.method, to.template(), error)),
+            Ok(reply) => self.report_answer(to, notes, reply.status()),
+        }
+    }
+
+    /// The handler has answered so itself.
+    fn report_answer(&self, to: &Matched, notes: &Notes, status: Option<StatusCode>) {
+        let noticed = status.filter(StatusCode::is_server_error).map(|status| Noticed {
+            incident: Incident::Failure,
+            place: format!("{} {}", self.head.method, to.template()),
+            code: "answered",
+            message: format!("the handler answered {status}"),
+        });
+        self.tell(notes, noticed);
+    }
+
+    fn tell(&self, notes: &Notes, noticed: Option<Noticed<'_>>) {
+        let (reports, Some(noticed)) = (&self.app.reports, noticed) else { return };
         let ctx = notes.ctx.clone().unwrap_or_else(|| self.nobody());
         let workspace = ctx.grant().map(|grant| grant.workspace().id());
         reports.report(&ctx, workspace, noticed);
@@ -153,10 +169,15 @@ impl Gate<'_> {
         SeeOther::to(format!("{page}?{query}")).reply(self.head).ok()
     }
 
-    fn log(&self, to: &Matched, notes: &Notes, reply: &Reply, code: Option<&str>) {
+    fn log(
+        &self,
+        to: &Matched,
+        notes: &Notes,
+        (status, bytes): (Option<StatusCode>, Option<usize>),
+        code: Option<&str>,
+    ) {
         let ctx = notes.ctx.as_ref();
         let actor = ctx.map(crate::ctx::Ctx::actor);
-        let bytes = if let Reply::Full(response) = reply { Some(response.body().len()) } else { None };
         tracing::info!(
             target: "kernel::access",
             request_id = %self.arrival.id,
@@ -164,7 +185,7 @@ impl Gate<'_> {
             // The template, not the path: what people name their things is not for the log.
             route = to.template(),
             operation = to.route().map(super::Route::operation),
-            status = reply.status().map(|status| status.as_u16()),
+            status = status.map(|status| status.as_u16()),
             code,
             bytes,
             elapsed_us = u64::try_from(self.arrival.started.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -80,7 +80,9 @@ impl Gate<'_> {
                 None => false,
             };
             if !entitled {
-                return Err(Error::not_in_plan(feature));
+                let unlocking = self.app.config.product.iter().flat_map(|product| product.unlocking(feature));
+                let keys: Vec<_> = unlocking.map(|plan| plan.key.as_str()).collect();
+                return Err(Error::not_in_plan(feature).arg("plans", keys.join(",")));
             }
         }
         Ok(())

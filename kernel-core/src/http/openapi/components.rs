@@ -81,10 +81,11 @@ pub(super) fn error_response() -> Value {
     let members = json!({
         "code": { "type": "string" },
         "message": { "type": "string" },
+        "params": { "type": "object", "additionalProperties": { "type": "string" } },
         "fields": { "type": "object", "additionalProperties": { "type": "string" } },
         "request_id": { "type": "string", "pattern": "^req_[0-9a-f]{32}$" },
     });
-    let names = ["code", "message", "fields", "request_id"];
+    let names = ["code", "message", "params", "fields", "request_id"];
     let error = json!({ "type": "object", "required": names, "properties": members });
     let mut problem = error.clone();
     problem["properties"]["type"] = json!({ "type": "string" });

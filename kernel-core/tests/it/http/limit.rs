@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use kernel_core::App;
-use kernel_core::http::{Counting, HttpConfig, Quota};
+use kernel_core::http::{Counting, HttpConfig, Quota, Visit};
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::ask::{Answer, Ask};
@@ -181,9 +181,10 @@ async fn handlers_of_the_host_tell_of_the_quota_too(counting: Counting) {
     let shop = open(counting, few).await;
     let ask = Ask::get("/of-the-host").by("alice");
     let (head, _) = ask.request.into_parts();
-    let ctx = shop.kernel.app.admit(&head, ask.peer).await.unwrap();
+    let visit = Visit::new(&shop.kernel.app);
+    visit.admit(&head, "/of-the-host", ask.peer).await.unwrap();
     let mut headers = http::HeaderMap::new();
-    shop.kernel.app.finish(&ctx, &head, ask.peer, &mut headers);
+    visit.finish(http::StatusCode::OK, &mut headers);
     assert_eq!(headers["ratelimit-policy"], "\"actor\";q=5;w=60");
     assert_eq!(headers["x-ratelimit-remaining"], "4");
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, Request};
-use kernel_core::http::{Peer, Reply};
+use http::{HeaderMap, Request, StatusCode};
+use kernel_core::http::{Peer, Reply, Visit};
 use tower::{Service, ServiceExt};
 
 use super::ask::{Ask, CLIENT};
@@ -61,13 +61,15 @@ async fn the_hosts_own_handlers_share_the_chain() {
         let request = Request::builder().method(method).uri(path).header("host", "shop.example");
         let request = request.header("cookie", format!("__Host-shop={cookie}")).header("x-csrf-token", token);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let admitted = shop.kernel.app.admit(&head, peer).await;
-        admitted.map(|ctx| (ctx, head)).map_err(|reply| reply.status().unwrap().as_u16())
+        let visit = Visit::new(&shop.kernel.app);
+        let admitted = visit.admit(&head, path, peer).await;
+        let status = |reply: Reply| reply.status().unwrap().as_u16();
+        admitted.map_err(|error| status(visit.refuse(error).unwrap())).map(|ctx| (ctx, visit))
     };
-    let (ctx, head) = admit("GET", "/w/acme/report", "alice", "").await.unwrap();
+    let (ctx, visit) = admit("GET", "/w/acme/report", "alice", "").await.unwrap();
     assert_eq!(ctx.workspace().unwrap().id(), shop.acme.id());
     let mut headers = HeaderMap::new();
-    shop.kernel.app.finish(&ctx, &head, peer, &mut headers);
+    visit.finish(StatusCode::OK, &mut headers);
     assert_eq!(headers["x-request-id"], ctx.request_id().to_string());
     assert!(headers.contains_key("content-security-policy"));
 

@@ -32,7 +32,7 @@ async fn requests_are_counted_by_template_and_transactions_by_their_end() {
     let requests = |class| value(&text, &format!("http_requests_total{{{route},status=\"{class}\"}}"));
     assert_eq!((requests("2xx"), requests("4xx"), requests("5xx")), (2, 1, 1));
     assert_eq!(value(&text, &format!("http_request_duration_seconds_count{{{route}}}")), 4);
-    let other = "http_requests_total{method=\"other\",route=\"other\",status=\"other\"}";
+    let other = "http_requests_total{method=\"other\",route=\"other\",status=\"4xx\"}";
     assert_eq!(value(&text, other), 1);
     assert_eq!(value(&text, "http_requests_in_flight"), 0);
     assert_eq!(value(&text, &committed) - before, 2);
