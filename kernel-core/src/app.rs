@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::activity::ActivityConfig;
 use crate::audit::{self, AuditConfig};
+use crate::cache::{CacheStore, Front};
 use crate::chore::Chore;
 use crate::clock::Clock;
 use crate::ctx::Ctx;
@@ -50,6 +51,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How the activity feed is kept.
     pub activity: ActivityConfig,
+    /// Where [`cached`](crate::cache::cached) values are kept.
+    pub cache: CacheStore,
 }
 
 impl Config {
@@ -65,6 +68,7 @@ impl Config {
             product: None,
             telemetry: TelemetryConfig::default(),
             activity: ActivityConfig::default(),
+            cache: CacheStore::default(),
         }
     }
 }
@@ -266,7 +270,7 @@ impl AppBuilder {
         let vitals = Vitals::new(metrics, &routes, &config.http, &db);
         let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
-        hooks.messages = messages.clone();
+        (hooks.messages, hooks.cache) = (messages.clone(), Some(Front::open(&config, &db, &keyring)));
         let db = db.with_hooks(hooks);
         let limits = Limits::new(&config.http, &config.clock, &db, metrics);
         let shared = Shared {

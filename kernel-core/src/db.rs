@@ -11,7 +11,7 @@ mod tenant;
 mod worker;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -38,6 +38,9 @@ pub use worker::WorkerDb;
 use begin::{Opening, TimeLimits};
 pub(crate) use login::{Login, powers, unsafe_host, unsafe_login};
 
+/// How many connections serve statements beside transactions.
+pub(crate) const BESIDE: u32 = 4;
+
 /// The logins and limits of one database.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -48,7 +51,7 @@ pub struct DbConfig {
     pub worker: Option<String>,
     /// URL of the `operator` login, which staff tools use; a process without it has none.
     pub operator: Option<String>,
-    /// Connections per login.
+    /// Connections per login. [`CacheStore::Database`](crate::cache::CacheStore::Database) takes four more.
     pub max_connections: u32,
     /// How long one statement may run. Jobs and migrations set their own.
     pub statement_timeout: Duration,
@@ -100,6 +103,8 @@ struct Shared {
     placements: Vec<Placement>,
     roles: RoleNames,
     opening: Opening,
+    /// Connections for statements beside a transaction, once something needs them.
+    beside: OnceLock<PgPool>,
 }
 
 struct Placement {
@@ -147,7 +152,12 @@ impl Db {
         };
         // Behind a pooler a connection belongs to a transaction only, so the limits do too.
         let opening = Opening::new(limits, pooled);
-        let shared = Shared { placements: vec![placement], roles: config.roles.clone(), opening };
+        let shared = Shared {
+            placements: vec![placement],
+            roles: config.roles.clone(),
+            opening,
+            beside: OnceLock::new(),
+        };
         Ok(Self { shared: Arc::new(shared), hooks: Arc::default() })
     }
 
@@ -254,6 +264,20 @@ impl Db {
         self.outside((Login::App, &self.shared.placements[0].app), work).await
     }
 
+    /// As [`Db::lookup`], while the caller may hold a transaction: on a few connections of their own, so that nobody who
+    /// holds one connection waits for another of the same pool.
+    pub(crate) async fn beside<T, E: From<DbError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let pool = self.shared.beside.get_or_init(|| {
+            let app = &self.shared.placements[0].app;
+            let options = app.options().clone().max_connections(BESIDE);
+            options.connect_lazy_with((*app.connect_options()).clone())
+        });
+        self.outside((Login::App, pool), work).await
+    }
+
     /// Work in no workspace, under the login of `pool`.
     pub(crate) async fn outside<T, E: From<DbError>>(
         &self,
@@ -300,7 +324,7 @@ impl Db {
 
     /// Closes every connection, waiting for transactions that are under way.
     pub async fn close(&self) {
-        for (_, pool) in self.pools() {
+        for pool in self.pools().map(|(_, pool)| pool).chain(self.shared.beside.get()) {
             pool.close().await;
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::activity::{ActivityKind, Names, Things};
+use crate::cache::Front;
 use crate::db::sealed::Sealed;
 use crate::db::{GlobalTx, TenantTx, Tx};
 use crate::error::Error;
@@ -73,6 +74,8 @@ pub struct Hooks {
     pub(crate) people: Option<Arc<dyn People>>,
     /// What seals and opens in a transaction; none before the app is built.
     pub(crate) keyring: Option<Keyring>,
+    /// Where computed values are kept; nowhere before the app is built.
+    pub(crate) cache: Option<Arc<Front>>,
     /// What transactions are measured by; nothing before the app is built.
     pub(crate) meter: Option<Arc<DbMeter>>,
     /// Who hears of errors outside requests.

@@ -5,6 +5,7 @@ pub mod activity;
 pub mod actor;
 mod app;
 pub mod audit;
+pub mod cache;
 mod catalog;
 pub mod chore;
 mod clock;
@@ -124,6 +125,12 @@ fn core_tables() -> Pillar {
             .private(&["id"])
             .withheld()
             .queued(),
+        Table::tenant("kernel_core", "cache_tag").public(&["tag", "version", "bumped_at"]).kept().queued(),
+        Table::global("kernel_core", "cache_entry")
+            .public(&["expires_at"])
+            .sensitive(&["key_hash", "sealed_value"])
+            .withheld()
+            .queued(),
         Table::global("kernel_core", "data_key")
             .public(&["number", "key_id", "created_at", "sealing_from"])
             .sensitive(&["wrapped"])
@@ -151,6 +158,10 @@ fn core_functions() -> Vec<Function> {
         function("purge_activity(integer, integer, timestamp with time zone)"),
         function("purge_idempotency_key(integer, timestamp with time zone)"),
         function("purge_rate_limit(integer, timestamp with time zone)"),
+        function("purge_cache_tag(integer, timestamp with time zone)"),
+        function("purge_cache_entry(integer, timestamp with time zone)"),
+        Function::lookup("kernel_core", "find_cached(bytea, timestamp with time zone)"),
+        Function::lookup("kernel_core", "keep_cached(bytea, bytea, bigint, timestamp with time zone)"),
         Function::lookup("kernel_core", "take_rate(uuid, integer, bigint, bigint, timestamp with time zone)"),
         upkeep("ensure_audit_partitions(integer, timestamp with time zone)"),
         upkeep("drop_audit_partition(date)"),

@@ -1,6 +1,9 @@
 //! Where a host chooses the implementation: object-safe traits, provided by pillars or by the host.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 use sqlx::PgConnection;
 
 use crate::actor::Actor;
@@ -171,6 +174,25 @@ pub trait Entitlements: Send + Sync {
         workspace: &Workspace,
         feature: Feature,
     ) -> Result<bool, Error>;
+}
+
+/// Keeps bytes for a while. It knows neither workspaces nor tags: [`cached`](crate::cache::cached) puts both into the key,
+/// which is a hash, and seals the value, so a store elsewhere learns and changes nothing.
+///
+/// It may lose a value at any time. `testkit::cache_contract` says what it must do.
+#[async_trait]
+pub trait Cache: Send + Sync {
+    /// What is kept under the key; nothing once its time is over.
+    ///
+    /// # Errors
+    /// When it cannot be found out; the caller then does without.
+    async fn get(&self, key: &[u8; 32]) -> Result<Option<Bytes>, Error>;
+
+    /// Keeps the value under the key for so long, in the place of what was there.
+    ///
+    /// # Errors
+    /// When it cannot be kept; the caller then does without.
+    async fn set(&self, key: &[u8; 32], value: Bytes, ttl: Duration) -> Result<(), Error>;
 }
 
 /// A plan that includes everything, for every workspace: for a product that sells no plans, or none yet.

@@ -21,7 +21,7 @@ pub use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 pub use source::{EnvSecrets, FileSecrets, SecretSource, SecretSources, SourceError};
 
 pub(crate) use keyring::{DataKey, Keyring, Keys, header, number};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, joined};
 
 /// Why a value is not sealed or opened. For a caller it is `internal`, whatever the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod audit_log;
 pub(crate) mod audit_seal;
 pub(crate) mod audit_verify;
+pub(crate) mod cache;
 pub(crate) mod catalog;
 pub(crate) mod data_key;
 pub(crate) mod idempotency;

@@ -20,7 +20,7 @@ pub mod postgres;
 mod raw;
 
 pub use client::{Answer, Client};
-pub use contract::{key_provider_contract, secret_source_contract};
+pub use contract::{cache_contract, key_provider_contract, secret_source_contract};
 pub use database::{DatabaseError, Logins, TestDatabase, server};
 #[cfg(unix)]
 pub use development::{Development, DevelopmentError};

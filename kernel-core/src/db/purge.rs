@@ -22,6 +22,10 @@ const BATCH: u32 = 5_000;
 pub struct Purged {
     /// Entries of the activity feed that were kept long enough.
     pub activities: u32,
+    /// Cached values.
+    pub cache_entries: u32,
+    /// Versions of cache tags that no value is kept under any more.
+    pub cache_tags: u32,
     /// Stored answers to requests with an `Idempotency-Key`.
     pub idempotency_keys: u32,
     /// Counts of rate limits that are whole again.
@@ -54,10 +58,18 @@ async fn purge(
     let months = i32::try_from(activity.retention_months).unwrap_or(i32::MAX);
     let (limit, clock) = (i32::try_from(limit).unwrap_or(i32::MAX), clock.manual_now());
     let activities = store::activity::purge(conn, limit, months, clock).await?;
+    let entries = store::cache::purge_entries(conn, limit, clock).await?;
+    let tags = store::cache::purge_tags(conn, limit, clock).await?;
     let keys = store::idempotency::purge(conn, limit, clock).await?;
     let limits = store::rate_limit::purge(conn, limit, clock).await?;
     let count = |deleted: i32| u32::try_from(deleted).unwrap_or_default();
-    Ok(Purged { activities: count(activities), idempotency_keys: count(keys), rate_limits: count(limits) })
+    Ok(Purged {
+        activities: count(activities),
+        cache_entries: count(entries),
+        cache_tags: count(tags),
+        idempotency_keys: count(keys),
+        rate_limits: count(limits),
+    })
 }
 
 pub(crate) fn chore(activity: ActivityConfig) -> Chore {
@@ -67,6 +79,8 @@ pub(crate) fn chore(activity: ActivityConfig) -> Chore {
 async fn sweep(activity: ActivityConfig, tx: &mut GlobalTx) -> Result<Pace, Error> {
     let clock = tx.ctx().clock().clone();
     let purged = purge(tx.conn(), BATCH, activity, &clock).await?;
-    let full = purged.activities.max(purged.idempotency_keys).max(purged.rate_limits) >= BATCH;
+    let Purged { activities, cache_entries, cache_tags, idempotency_keys, rate_limits } = purged;
+    let of_each = [activities, cache_entries, cache_tags, idempotency_keys, rate_limits];
+    let full = of_each.into_iter().any(|deleted| deleted >= BATCH);
     Ok(if full { Pace::Again } else { Pace::Rest })
 }

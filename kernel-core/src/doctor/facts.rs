@@ -113,7 +113,8 @@ impl<'a> Facts<'a> {
                 Err(error) => (Err(causes(&error)), None),
             },
         };
-        let connections = db.pools().map(|(_, pool)| pool.options().get_max_connections()).sum();
+        let pooled: u32 = db.pools().map(|(_, pool)| pool.options().get_max_connections()).sum();
+        let connections = pooled + config.cache.connections();
         let expects_pooler = db.expects_pooler();
         Self {
             config,

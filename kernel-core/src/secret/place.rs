@@ -35,6 +35,8 @@ impl fmt::Display for SealedColumn {
 pub(crate) enum Place<'a> {
     /// A sealed column of one row.
     Cell { column: SealedColumn, workspace: WorkspaceId, id: Uuid },
+    /// A cached value; the hash names the workspace among other things.
+    Cached { key: &'a [u8; 32] },
     /// A data key under the provider's key.
     DataKey { number: i32 },
     /// A field of a job, an event or an answer; the purpose is its kind.
@@ -53,6 +55,7 @@ impl Place<'_> {
                 workspace.uuid().as_bytes(),
                 id.as_bytes(),
             ]),
+            Self::Cached { key } => joined(&[b"cached", *key]),
             Self::DataKey { number } => joined(&[b"data key", &number.to_be_bytes()]),
             Self::Payload { purpose, workspace } => {
                 joined(&[b"payload", purpose.as_bytes(), workspace.uuid().as_bytes()])
@@ -62,7 +65,7 @@ impl Place<'_> {
 }
 
 /// The parts, each behind its length in eight bytes.
-pub(super) fn joined(parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes(), *part].concat()).collect()
 }
 
@@ -87,6 +90,8 @@ mod tests {
             Place::Payload { purpose: "a", workspace: system },
             Place::Payload { purpose: "a", workspace: one },
             Place::Payload { purpose: "b", workspace: system },
+            Place::Cached { key: &[1; 32] },
+            Place::Cached { key: &[2; 32] },
             Place::DataKey { number: 1 },
             Place::DataKey { number: 2 },
         ];

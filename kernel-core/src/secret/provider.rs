@@ -84,6 +84,9 @@ pub enum UnusableKey {
     /// It is something else.
     #[error("a key is 32 bytes in base64")]
     Malformed,
+    /// A part of a list is no name and key.
+    #[error("each key is written as id:key")]
+    Unnamed,
     /// Two keys have one id.
     #[error("two keys are called {0:?}")]
     Repeated(String),
@@ -135,6 +138,18 @@ impl LocalKeys {
             Some(_) => Err(UnusableKey::Repeated(key_id)),
         }
     }
+
+    /// Adds the keys of a list as configurations hold it: `id:key,id:key`.
+    ///
+    /// # Errors
+    /// [`UnusableKey`].
+    pub fn and_all_older(self, list: &str) -> Result<Self, UnusableKey> {
+        let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.into_iter().try_fold(self, |keys, part| {
+            let (key_id, key) = part.split_once(':').ok_or(UnusableKey::Unnamed)?;
+            keys.and_older(key_id, key)
+        })
+    }
 }
 
 #[async_trait]
@@ -179,6 +194,13 @@ mod tests {
         }
         let twice = LocalKeys::new("k", key).unwrap().and_older("k", key).unwrap_err();
         assert_eq!(twice, UnusableKey::Repeated("k".to_owned()));
+        let listed = |list: &str| LocalKeys::new("k", key).unwrap().and_all_older(list);
+        assert_eq!(
+            format!("{:?}", listed(&format!("a:{key}, b:{key},")).unwrap().keys.keys()),
+            r#"["a", "b", "k"]"#
+        );
+        assert_eq!(listed(key).unwrap_err(), UnusableKey::Unnamed);
+        assert_eq!(listed(&format!("k:{key}")).unwrap_err(), UnusableKey::Repeated("k".to_owned()));
         assert_eq!(format!("{:?}", LocalKeys::new("k", key).unwrap()), "LocalKeys { keys: [\"k\"], .. }");
     }
 }

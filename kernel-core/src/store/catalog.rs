@@ -222,6 +222,23 @@ pub(crate) struct SchemaGrantRow {
     pub(crate) privilege: String,
 }
 
+/// The comments on schemas.
+pub(crate) async fn schema_comments(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        r"
+        SELECT n.nspname::text, coalesce(obj_description(n.oid, 'pg_namespace'), '')
+        FROM pg_namespace n
+        WHERE n.nspname = ANY ($1)
+        ",
+    )
+    .bind(schemas)
+    .fetch_all(conn)
+    .await
+}
+
 /// Grants on the schemas themselves.
 pub(crate) async fn schema_grants(
     conn: &mut PgConnection,

@@ -1,8 +1,12 @@
 //! What every implementation of a seam does, as functions that a host's tests call with its own.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretBox};
 
 use crate::entropy::Entropy;
+use crate::seam::Cache;
 use crate::secret::{KeyProvider, SecretSource, Wrapped};
 
 /// A key provider gives back what it wrapped, in its context and unchanged only, and shows none of it.
@@ -64,4 +68,39 @@ pub async fn secret_source_contract(source: &dyn SecretSource, name: &str, value
     for bad in ["", "..", "../NAME", "/etc/hostname", "a/b", "a\0b", ".hidden"] {
         assert!(source.get(bad).await.is_err(), "{bad:?} is no name");
     }
+}
+
+/// A cache keeps what it is given, whole, under its key and for its time only. `pass` lets so much time pass for it.
+///
+/// # Panics
+/// When it does something else.
+pub async fn cache_contract(cache: &dyn Cache, pass: &(dyn Fn(Duration) + Sync)) {
+    let (key, other): ([u8; 32], [u8; 32]) = (Entropy::system().bytes(), Entropy::system().bytes());
+    let (short, long) = (Duration::from_secs(2), Duration::from_mins(1));
+    let get = async |key: &[u8; 32]| cache.get(key).await.expect("it answers");
+    let set = async |key: &[u8; 32], value: &[u8], ttl| {
+        cache.set(key, Bytes::copy_from_slice(value), ttl).await.expect("it keeps");
+    };
+    assert_eq!(get(&key).await, None, "there is nothing at first");
+    set(&key, b"one", long).await;
+    assert_eq!(get(&key).await.as_deref(), Some(b"one".as_slice()), "it gives back what it was given");
+    let mut near = key;
+    near[31] ^= 1;
+    assert_eq!((get(&other).await, get(&near).await), (None, None), "only under its key");
+
+    set(&other, b"", long).await;
+    assert_eq!(get(&other).await.as_deref(), Some(b"".as_slice()), "nothing at all is a value too");
+    let all: Vec<u8> = (0..=u8::MAX).cycle().take(crate::cache::VALUE_MAX + 64).collect();
+    set(&other, &all, long).await;
+    assert_eq!(get(&other).await.as_deref(), Some(all.as_slice()), "any bytes, as long as a value may be");
+
+    set(&key, b"two", short).await;
+    assert_eq!(get(&key).await.as_deref(), Some(b"two".as_slice()), "the later value takes the place");
+    pass(short / 2);
+    assert!(get(&key).await.is_some(), "it has time left");
+    pass(short);
+    assert_eq!(get(&key).await, None, "its time is over, and that of the value before it counts no more");
+    assert!(get(&other).await.is_some(), "the other one has time left");
+    set(&key, b"three", long).await;
+    assert_eq!(get(&key).await.as_deref(), Some(b"three".as_slice()), "an expired value is replaced");
 }

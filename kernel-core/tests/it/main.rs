@@ -4,6 +4,7 @@
 
 mod audit;
 mod build;
+mod cache;
 mod doctor;
 mod handle;
 mod http;

@@ -67,11 +67,48 @@ async fn counts_go_when_their_quota_has_long_been_whole() {
 }
 
 #[tokio::test]
-async fn the_login_that_serves_requests_reaches_no_count_and_purges_nothing() {
+async fn cached_values_go_when_they_have_expired_and_versions_when_no_value_can_be_older() {
+    let kernel = TestKernel::start(|app| app).await;
+    let now = kernel.clock.now();
+    for (n, seconds) in [60_i64, 60, 86_400].iter().enumerate() {
+        let kept = kernel.app.db().lookup(async |conn: &mut PgConnection| {
+            let keep = sqlx::query("SELECT kernel_core.keep_cached(sha256($1::text::bytea), '', $2, $3)");
+            Ok::<_, DbError>(keep.bind(format!("{n}")).bind(seconds * 1000).bind(now).execute(conn).await?)
+        });
+        kept.await.unwrap();
+    }
+    for workspace in [kernel.found_workspace().await, kernel.found_workspace().await] {
+        let bump = "INSERT INTO kernel_core.cache_tag (workspace_id, tag, version, bumped_at)
+             SELECT $1, tag, gen_random_uuid(), $2 FROM unnest(ARRAY['a', 'b']) AS tag";
+        let bump = sqlx::query(bump).bind(workspace.id()).bind(now);
+        bump.execute(&mut kernel.admin().await).await.unwrap();
+    }
+    let worker = kernel.app.worker().unwrap();
+    let purge = async |limit| {
+        let purged = worker.purge(limit, ActivityConfig::default(), &kernel.clock).await.unwrap();
+        (purged.cache_entries, purged.cache_tags)
+    };
+    kernel.clock.advance(TimeDelta::seconds(59));
+    assert_eq!(purge(10).await, (0, 0));
+    kernel.clock.advance(TimeDelta::seconds(1));
+    assert_eq!((purge(1).await, purge(10).await, purge(10).await), ((1, 0), (1, 0), (0, 0)));
+    kernel.clock.advance(TimeDelta::days(30));
+    assert_eq!(purge(10).await, (1, 0), "a value of before the bump may have been kept until now");
+    kernel.clock.advance(TimeDelta::days(1));
+    assert_eq!((purge(3).await, purge(3).await), ((0, 3), (0, 1)));
+}
+
+#[tokio::test]
+async fn the_login_that_serves_requests_reaches_no_count_or_cached_value_and_purges_nothing() {
     let kernel = TestKernel::start(|app| app).await;
     for statement in [
         "SELECT kernel_core.purge_idempotency_key(1, NULL)",
         "SELECT kernel_core.purge_rate_limit(1, NULL)",
+        "SELECT kernel_core.purge_cache_entry(1, NULL)",
+        "SELECT kernel_core.purge_cache_tag(1, NULL)",
+        "SELECT sealed_value FROM kernel_core.cache_entry",
+        "DELETE FROM kernel_core.cache_entry",
+        "DELETE FROM kernel_core.cache_tag",
         "SELECT id FROM kernel_core.rate_limit",
         "DELETE FROM kernel_core.rate_limit",
     ] {
