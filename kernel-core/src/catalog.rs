@@ -52,10 +52,17 @@ pub(crate) struct Plan<'a> {
     pub(crate) tables: &'a [Table],
     pub(crate) functions: &'a [Function],
     pub(crate) roles: &'a RoleNames,
+    /// Each schema with the number of its last migration.
+    pub(crate) versions: &'a [(&'static str, i64)],
 }
+
+/// The schemas that a newer version of the program has migrated.
+type Ahead = BTreeSet<&'static str>;
 
 const MIGRATE: &str = "run the migrations, whose last step secures every table";
 const REVOKE: &str = "REVOKE it";
+/// How a definer function pins its search path.
+const PINNED: &str = "search_path=pg_catalog";
 const CALLERS: &str = "run the migrations, and REVOKE it from roles that are not the kernel's";
 const DECLARE: &str = "declare it in the pillar's tables, or drop it";
 
@@ -87,10 +94,12 @@ impl Plan<'_> {
         let schemas: BTreeSet<_> = self.tables.iter().map(Table::schema).collect();
         let schemas: Vec<_> = schemas.into_iter().collect();
         let mut findings = Findings { found: Vec::new(), section: Section::Tables };
-        self.relations(&facts::relations(conn, &schemas).await?, &mut findings);
+        let named: Vec<_> = self.versions.iter().map(|(schema, _)| *schema).collect();
+        let ahead = self.ahead(&facts::schema_comments(conn, &named).await?, &mut findings);
+        self.relations(&facts::relations(conn, &schemas).await?, &ahead, &mut findings);
         self.policies(&facts::policies(conn, &schemas).await?, findings.of(Section::Policies));
         let columns = facts::columns(conn, &schemas).await?;
-        self.columns(&columns, findings.of(Section::Columns));
+        self.columns(&columns, &ahead, findings.of(Section::Columns));
         let keys = facts::keys(conn, &schemas).await?;
         key::audit(self.tables, &keys, findings.of(Section::Keys));
         sealed::audit(self.tables, &columns, &keys, findings.of(Section::Columns));
@@ -100,7 +109,7 @@ impl Plan<'_> {
         let RoleNames { migrate, owner, resolver, search, .. } = self.roles;
         let powerful = [migrate, owner, resolver, search].map(String::as_str);
         let functions = facts::functions(conn, &schemas, &powerful).await?;
-        self.functions(&functions, findings.of(Section::Functions));
+        self.functions(&functions, &ahead, findings.of(Section::Functions));
         let (indexes, trigrams) =
             (facts::gin_indexes(conn, &schemas).await?, facts::extension_schema(conn, "pg_trgm").await?);
         let facts = search::Facts { columns: &columns, indexes: &indexes, functions: &functions, trigrams };
@@ -108,7 +117,31 @@ impl Plan<'_> {
         Ok(findings.found)
     }
 
-    fn relations(&self, relations: &[facts::Relation], findings: &mut Findings) {
+    /// Which schemas are newer than this program. While processes of two versions run side by side, those of the old one
+    /// must be able to start; what the new one has added was looked at by the migration that added it.
+    fn ahead(&self, comments: &[(String, String)], findings: &mut Findings) -> Ahead {
+        let mut ahead = Ahead::new();
+        for (schema, own) in self.versions {
+            let comment = comments.iter().find(|(name, _)| name == schema).map(|(_, comment)| comment);
+            let noted = comment.and_then(|text| text.strip_prefix(secure::VERSION)?.parse::<i64>().ok());
+            match noted {
+                Some(noted) if noted == *own => {}
+                Some(noted) if noted > *own => {
+                    tracing::warn!(
+                        schema,
+                        own,
+                        noted,
+                        "a newer version of the program has migrated this schema"
+                    );
+                    ahead.insert(*schema);
+                }
+                _ => findings.add(*schema, format!("is not noted to be at version {own}"), MIGRATE),
+            }
+        }
+        ahead
+    }
+
+    fn relations(&self, relations: &[facts::Relation], ahead: &Ahead, findings: &mut Findings) {
         for table in self.tables {
             let found = relations.iter().find(|r| r.schema == table.schema() && r.name == table.name());
             let Some(found) = found else {
@@ -140,6 +173,7 @@ impl Plan<'_> {
                     "create it WITH (security_invoker = true)",
                 ),
                 _ if self.tables.iter().any(|t| t.schema() == found.schema && t.name() == found.name) => {}
+                _ if ahead.contains(&*found.schema) && found.row_security && found.forced => {}
                 _ => findings.add(object, "no pillar declares it", DECLARE),
             }
         }
@@ -173,13 +207,17 @@ impl Plan<'_> {
         }
     }
 
-    fn columns(&self, rows: &[facts::ColumnRow], findings: &mut Findings) {
+    fn columns(&self, rows: &[facts::ColumnRow], ahead: &Ahead, findings: &mut Findings) {
         for table in self.tables {
             let object = name_of(table);
             let rows: Vec<_> =
                 rows.iter().filter(|row| row.schema == table.schema() && row.table == table.name()).collect();
             for row in &rows {
                 let Some(column) = table.columns().iter().find(|column| column.name == row.name) else {
+                    let is_classed = row.comment.as_ref().is_some_and(|text| text.starts_with("class: "));
+                    if is_classed && ahead.contains(table.schema()) {
+                        continue;
+                    }
                     findings.add(
                         &object,
                         format!("column {} has no class", row.name),
@@ -275,7 +313,7 @@ impl Plan<'_> {
         }
     }
 
-    fn functions(&self, rows: &[facts::FunctionRow], findings: &mut Findings) {
+    fn functions(&self, rows: &[facts::FunctionRow], ahead: &Ahead, findings: &mut Findings) {
         let RoleNames { app, worker, .. } = self.roles;
         for row in rows.iter().filter(|row| row.definer && !self.is_search(row)) {
             let object = format!("{}.{}", row.schema, row.signature);
@@ -283,6 +321,9 @@ impl Plan<'_> {
                 function.schema == row.schema && normal(function.signature) == normal(&row.signature)
             });
             let Some(function) = declared else {
+                if ahead.contains(&*row.schema) && row.settings.iter().any(|setting| setting == PINNED) {
+                    continue;
+                }
                 findings.add(object, "a SECURITY DEFINER function that no pillar declares", DECLARE);
                 continue;
             };
@@ -294,7 +335,7 @@ impl Plan<'_> {
             if row.owner != secure::owner_of(function, self.roles) || row.callers != callers {
                 findings.add(&object, "has another owner or other callers than declared", CALLERS);
             }
-            if !row.settings.iter().any(|setting| setting == "search_path=pg_catalog") {
+            if !row.settings.iter().any(|setting| setting == PINNED) {
                 findings.add(
                     &object,
                     "does not pin its search_path",

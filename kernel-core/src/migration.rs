@@ -47,6 +47,11 @@ impl Migrations {
         self.schema
     }
 
+    /// The number of the last file.
+    fn version(&self) -> i64 {
+        self.migrator.iter().map(|migration| migration.version).max().unwrap_or_default()
+    }
+
     /// Number and checksum of each file.
     pub(crate) fn files(&self) -> impl Iterator<Item = (i64, Vec<u8>)> {
         self.migrator.iter().map(|migration| (migration.version, migration.checksum.to_vec()))
@@ -141,7 +146,7 @@ impl MigrationPlan {
         if self.verify(conn).await?.is_empty() {
             return Ok(());
         }
-        for step in secure::steps(&self.tables, &self.functions, &self.roles) {
+        for step in self.steps() {
             let mut tries = 1;
             while let Err(error) = secure_step(conn, &step).await {
                 if tries == TRIES || !is_held_up(&error) {
@@ -172,17 +177,28 @@ impl MigrationPlan {
                 });
             }
         }
-        let secure = secure::steps(&self.tables, &self.functions, &self.roles);
-        files.push(MigrationFile { name: "secure.sql".to_owned(), sql: secure.concat() });
+        files.push(MigrationFile { name: "secure.sql".to_owned(), sql: self.steps().concat() });
         files
     }
 
-    /// Compares the database with the declarations, whoever applied them. No finding means that it is as declared.
+    fn steps(&self) -> Vec<String> {
+        secure::steps(&self.tables, &self.functions, &self.roles, &self.versions())
+    }
+
+    /// Each schema with the number of its last file.
+    fn versions(&self) -> Vec<(&'static str, i64)> {
+        self.lines.iter().map(|line| (line.schema, line.version())).collect()
+    }
+
+    /// Compares the database with the declarations, whoever applied them. No finding means that it is as declared. A
+    /// schema that a newer version of the program has migrated may hold more than is declared: what that version has
+    /// added is its own affair, so that processes of this one can still start.
     ///
     /// # Errors
     /// When the catalog cannot be read.
     pub async fn verify(&self, conn: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
-        Catalog { tables: &self.tables, functions: &self.functions, roles: &self.roles }.audit(conn).await
+        let Self { tables, functions, roles, .. } = self;
+        Catalog { tables, functions, roles, versions: &self.versions() }.audit(conn).await
     }
 }
 

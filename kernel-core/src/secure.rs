@@ -68,7 +68,12 @@ pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
 
 /// The statements that secure the schemas, tables and functions of a plan, in the order to run them. Each step locks
 /// one table at most, and leaves what it is about as declared.
-pub(crate) fn steps(tables: &[Table], functions: &[Function], roles: &RoleNames) -> Vec<String> {
+pub(crate) fn steps(
+    tables: &[Table],
+    functions: &[Function],
+    roles: &RoleNames,
+    versions: &[(&str, i64)],
+) -> Vec<String> {
     let mut schemas: Vec<_> = tables.iter().map(Table::schema).collect();
     schemas.sort_unstable();
     schemas.dedup();
@@ -79,7 +84,16 @@ pub(crate) fn steps(tables: &[Table], functions: &[Function], roles: &RoleNames)
         let search = table.search().map(|searchable| search::secure(table, searchable, roles));
         steps.push(search.unwrap_or_default() + &secure_table(table, roles));
     }
+    // At last: it says that everything before it is done.
+    steps.push(versions.iter().map(|(schema, version)| note_version(schema, *version)).collect());
     steps
+}
+
+/// What the comment on a schema says before the number of the last file that was applied there.
+pub(crate) const VERSION: &str = "kernel: version ";
+
+fn note_version(schema: &str, version: i64) -> String {
+    format!("COMMENT ON SCHEMA \"{schema}\" IS '{VERSION}{version}';\n")
 }
 
 /// Each role with what it may do with a table. Nobody else may anything but its owner.

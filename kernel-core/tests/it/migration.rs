@@ -1,7 +1,8 @@
 use std::time::{Duration, Instant};
 
+use kernel_core::table::Function;
 use kernel_core::testkit::{Logins, TestKernel, roles, server};
-use kernel_core::{App, Db, migration::MigrationPlan};
+use kernel_core::{App, Db, Pillar, Table, migration::MigrationPlan};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::shop;
@@ -113,4 +114,49 @@ async fn the_exported_files_make_the_same_database() {
     migrate.close().await.unwrap();
     owner.close().await.unwrap();
     admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+}
+
+/// What the next version of the shop adds.
+const ADDED: &str = r"
+    ALTER TABLE shop.item ADD COLUMN colour text;
+    CREATE TABLE shop.basket (workspace_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (workspace_id, id));
+    CREATE FUNCTION shop.count_baskets() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog
+    AS 'SELECT count(*) FROM shop.basket';
+";
+
+fn next_version() -> Pillar {
+    let [shelf, item] = shop::tables();
+    let basket = Table::tenant("shop", "basket").public(&["id"]).resolved();
+    Pillar::new("shop")
+        .migrations(shop::files(&[shop::SCHEMA, ADDED]))
+        .tables([shelf, item.public(&["colour"]), basket])
+        .functions([Function::lookup("shop", "count_baskets()")])
+}
+
+#[tokio::test]
+async fn a_process_of_the_old_version_still_starts_after_the_new_one_has_migrated() {
+    let kernel = TestKernel::start(|app| app.with(shop::pillar())).await;
+    let logins = kernel.database.logins();
+    let builder = |pillar: Pillar| {
+        App::builder(Db::new(&logins.config()).unwrap(), kernel_core::testkit::config()).with(pillar)
+    };
+    let mut admin = kernel.admin().await;
+    // The same things, when no version knows of them, are what they always were.
+    admin.execute(ADDED).await.unwrap();
+    let problems = builder(shop::pillar()).build().await.unwrap_err().to_string();
+    for unknown in ["shop.item: column colour has no class", "shop.basket: no pillar", "shop.count_baskets"] {
+        assert!(problems.contains(unknown), "{unknown}: {problems}");
+    }
+    let drop = "DROP FUNCTION shop.count_baskets(); DROP TABLE shop.basket; ALTER TABLE shop.item DROP COLUMN colour";
+    admin.execute(drop).await.unwrap();
+
+    let mut migrate = PgConnection::connect(&logins.of(&roles().migrate)).await.unwrap();
+    builder(next_version()).plan().run(&mut migrate).await.unwrap();
+    builder(next_version()).build().await.unwrap();
+    builder(shop::pillar()).build().await.unwrap();
+    // It goes no further than the additions, and no further back.
+    admin.execute("ALTER TABLE shop.basket NO FORCE ROW LEVEL SECURITY").await.unwrap();
+    let problems = builder(shop::pillar()).build().await.unwrap_err().to_string();
+    assert!(problems.contains("shop.basket: no pillar"), "{problems}");
+    assert!(builder(shop::pillar()).plan().run(&mut migrate).await.is_err());
 }
