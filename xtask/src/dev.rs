@@ -43,6 +43,9 @@ enum Step {
     Seed,
     /// Drop the database, with all that is in it
     Reset,
+    /// Leave it as it is, if it is there
+    #[value(skip)]
+    Look,
 }
 
 /// Runs the command.
@@ -87,9 +90,9 @@ async fn reset() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The development database with an up-to-date schema. The server stops when it is dropped.
-pub(crate) async fn migrated() -> Result<(kernel_core::testkit::postgres::Postgres, Logins)> {
-    prepare(Some(Step::Migrate)).await
+/// Finds the server and its database, which is left as it is if it is there: what it lacks is somebody's to find.
+pub(crate) async fn as_it_is() -> Result<(kernel_core::testkit::postgres::Postgres, Logins)> {
+    prepare(Some(Step::Look)).await
 }
 
 /// Finds the server, and brings the database up to date.
@@ -105,9 +108,12 @@ async fn prepare(only: Option<Step>) -> Result<(kernel_core::testkit::postgres::
     let settings = Settings::default();
     let plan = tracker::app(Db::new(&nowhere)?, Config::new(logins.keys()), &settings).plan();
     let hint = "the database cannot be prepared (if a migration file has changed: make dev-reset)";
+    if only == Some(Step::Look) && logins.exists().await? {
+        return Ok((server, logins));
+    }
     logins.prepare(&plan).await.context(hint)?;
     clock.done(&format!("database {DATABASE} is up to date"));
-    if only != Some(Step::Migrate) {
+    if only.is_none_or(|step| step == Step::Seed) {
         let seeded = seed::run(&logins.config(), Arc::new(logins.keys()), &settings).await?;
         let seed::Seeded { people, workspaces } = seeded;
         clock.done(&match people + workspaces {

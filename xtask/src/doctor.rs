@@ -22,10 +22,10 @@ pub struct Arguments {
 ///
 /// # Errors
 ///
-/// When there is no PostgreSQL, or the schema cannot be brought up to date.
+/// When there is no PostgreSQL, or a database that is not there yet cannot be made.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     // The server stops when this is dropped.
-    let (_server, logins) = dev::migrated().await?;
+    let (_server, logins) = dev::as_it_is().await?;
     let builder = tracker::app(Db::new(&logins.config())?, Config::new(logins.keys()), &Settings::default());
     let migrate = logins.of(&RoleNames::prefixed(DATABASE).migrate);
     let report = builder.examine(Some(&migrate)).await;

@@ -11,11 +11,15 @@ async fn main() -> anyhow::Result<ExitCode> {
     let Arguments { migrate, examine, stop_with_stdin } = Arguments::parse();
     let mut options = Options::read(|name| std::env::var(name).ok()).await?;
     let telemetry = options.start_log()?;
+    if migrate {
+        options.migrate().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if examine {
         return Ok(options.examine().await?);
     }
     let stop = stopped(stop_with_stdin)?;
-    let Program { app, listener, metrics, worker } = Program::start(options, migrate).await?;
+    let Program { app, listener, metrics, worker } = Program::start(options).await?;
     let routes = kernel_axum::mount(axum::Router::new(), app.clone());
     let serve = async { Ok(kernel_axum::serve(&app, listener, routes, stop.clone()).await?) };
     let work = async {

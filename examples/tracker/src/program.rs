@@ -24,8 +24,8 @@ pub use telemetry::{Listeners, Telemetry};
 /// The command line of both programs.
 #[derive(Debug, clap::Parser)]
 pub struct Arguments {
-    /// Bring the schema up to date before serving; takes the login in `MIGRATE_DATABASE_URL`
-    #[arg(long)]
+    /// Bring the schema up to date and serve nothing; takes the login in `MIGRATE_DATABASE_URL`
+    #[arg(long, conflicts_with = "examine")]
     pub migrate: bool,
     /// Examine the installation, say what to mend, and serve nothing; exits with 1 if something is to be mended
     #[arg(long)]
@@ -75,22 +75,14 @@ pub struct Program {
 }
 
 impl Program {
-    /// Migrates if asked, checks the app and opens its port.
+    /// Checks the app and opens its port.
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(options: Options, migrate: bool) -> Result<Self, StartError> {
-        let Options { listen, metrics, db, migrate: owner, config, settings, .. } = options;
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { listen, metrics, db, config, settings, .. } = options;
         let (runs_jobs, db) = (db.worker.is_some(), Db::new(&db)?);
-        let builder = app(db, config, &settings);
-        if migrate {
-            let missing = || StartError::Configuration(vec![ConfigError::Missing("MIGRATE_DATABASE_URL")]);
-            let url = owner.ok_or_else(missing)?;
-            let mut conn =
-                PgConnection::connect(url.expose_secret()).await.map_err(kernel_core::DbError::from)?;
-            builder.plan().run(&mut conn).await?;
-        }
-        let app = builder.build().await?;
+        let app = app(db, config, &settings).build().await?;
         let worker = runs_jobs.then(|| Runner::new(&app, RunnerConfig::default())).transpose()?;
         let bind = |address: SocketAddr| {
             TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
@@ -103,6 +95,22 @@ impl Program {
 }
 
 impl Options {
+    /// Brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`StartError::Configuration`] without the login that owns the schema, [`StartError::Database`] when it cannot log
+    /// in, [`StartError::Migration`].
+    pub async fn migrate(self) -> Result<(), StartError> {
+        let Self { db, migrate, config, settings, .. } = self;
+        let missing = || StartError::Configuration(vec![ConfigError::Missing("MIGRATE_DATABASE_URL")]);
+        let url = migrate.ok_or_else(missing)?;
+        let mut owner =
+            PgConnection::connect(url.expose_secret()).await.map_err(kernel_core::DbError::from)?;
+        app(Db::new(&db)?, config, &settings).plan().run(&mut owner).await?;
+        tracing::info!("the schema is up to date");
+        Ok(())
+    }
+
     /// Examines the installation that these options are about, and writes each finding to standard output.
     ///
     /// # Errors

@@ -151,11 +151,7 @@ impl Logins {
     pub async fn prepare(&self, plan: &MigrationPlan) -> Result<(), DatabaseError> {
         let mut server = self.server.clone().database("postgres").connect().await?;
         lock(&mut server).await?;
-        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-            .bind(&self.database)
-            .fetch_one(&mut server)
-            .await?;
-        if !exists {
+        if !self.exists().await? {
             server.execute(AssertSqlSafe(format!("CREATE DATABASE \"{}\"", self.database))).await?;
         }
         let mut admin = self.server.connect().await?;
@@ -171,6 +167,16 @@ impl Logins {
 }
 
 impl Logins {
+    /// Whether the server has the database.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn exists(&self) -> Result<bool, DatabaseError> {
+        let mut server = self.server.clone().database("postgres").connect().await?;
+        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)");
+        Ok(exists.bind(&self.database).fetch_one(&mut server).await?)
+    }
+
     /// Drops the database with all that is in it, whoever is connected; its roles stay.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use kernel_core::audit::{Checkpoint, verify_database};
+use kernel_core::secret::{EnvSecrets, ExposeSecret, FileSecrets, SecretSource, SecretSources, SecretString};
 use kernel_core::{Db, DbConfig, LocalKeys, Reason, RoleNames};
 
 /// The command line of `cargo xtask audit`.
@@ -18,7 +19,7 @@ pub struct Arguments {
 enum Command {
     /// Find rows of the audit log that were changed, removed, inserted or forged after they were sealed
     ///
-    /// Reads the variables of the product: `OPERATOR_DATABASE_URL`, `DATABASE_ROLE_PREFIX`, `APP_KEY` and `APP_KEY_ID`. Exit code 1 means that something was found, 2 that the log could not be verified.
+    /// Reads the variables of the product, secrets as files too: `OPERATOR_DATABASE_URL`, `DATABASE_ROLE_PREFIX`, `APP_KEY`, `APP_KEY_ID` and `APP_KEYS_OLDER`. Exit code 1 means that something was found, 2 that the log could not be verified.
     Verify(Verify),
 }
 
@@ -44,7 +45,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     let Command::Verify(wanted) = arguments.command;
     let known = wanted.known.as_deref().map(read).transpose()?.unwrap_or_default();
     let reason = Reason::new(wanted.reason)?;
-    let (db, keys) = (database()?, keys()?);
+    let secrets = secrets();
+    let (db, keys) = (database(&secrets).await?, keys(&secrets).await?);
     let mut lines = String::new();
     let mut unwritable = None;
     let mut seen = |checkpoint: Checkpoint| match serde_json::to_string(&checkpoint) {
@@ -80,9 +82,18 @@ fn read(file: &Path) -> Result<Vec<Checkpoint>> {
         .collect()
 }
 
+/// Plain variables, files that `NAME_FILE` names, and files in the folder `SECRETS_DIR`.
+fn secrets() -> SecretSources {
+    let plain = SecretSources::new().with(EnvSecrets::new(var));
+    match var("SECRETS_DIR") {
+        Some(folder) => plain.with(FileSecrets::new(folder)),
+        None => plain,
+    }
+}
+
 /// The operator login is the only one that is used.
-fn database() -> Result<Db> {
-    let operator = needed("OPERATOR_DATABASE_URL")?;
+async fn database(secrets: &SecretSources) -> Result<Db> {
+    let operator = needed(secrets, "OPERATOR_DATABASE_URL").await?.expose_secret().to_owned();
     let mut db = DbConfig::new(operator.clone());
     db.operator = Some(operator);
     if let Some(prefix) = var("DATABASE_ROLE_PREFIX") {
@@ -91,13 +102,16 @@ fn database() -> Result<Db> {
     Ok(Db::new(&db)?)
 }
 
-fn keys() -> Result<LocalKeys> {
+async fn keys(secrets: &SecretSources) -> Result<LocalKeys> {
     let key_id = var("APP_KEY_ID").unwrap_or_else(|| "1".to_owned());
-    LocalKeys::new(key_id, &needed("APP_KEY")?).context("APP_KEY cannot be read")
+    let key = needed(secrets, "APP_KEY").await?;
+    let keys = LocalKeys::new(key_id, key.expose_secret()).context("APP_KEY cannot be read")?;
+    let older = secrets.get("APP_KEYS_OLDER").await?.unwrap_or_default();
+    keys.and_all_older(older.expose_secret()).context("APP_KEYS_OLDER cannot be read")
 }
 
-fn needed(name: &str) -> Result<String> {
-    var(name).with_context(|| format!("{name} is not set"))
+async fn needed(secrets: &SecretSources, name: &str) -> Result<SecretString> {
+    secrets.get(name).await?.with_context(|| format!("{name} is not set"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command of a host reads the host's environment")]

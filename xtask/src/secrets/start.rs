@@ -91,8 +91,10 @@ async fn product(url: &str, canaries: &mut Canaries) -> Result<String> {
         let shown = match read.await {
             Ok(options) => {
                 let shown = format!("{options:?}");
-                let failed = Program::start(options, true).await.err().context("the product starts")?;
-                format!("{shown} {failed:?} {}", kernel_core::causes(&failed))
+                let unmigrated = options.clone().migrate().await.err().context("the product migrates")?;
+                let failed = Program::start(options).await.err().context("the product starts")?;
+                let causes = [&unmigrated, &failed].map(|error| kernel_core::causes(error));
+                format!("{shown} {unmigrated:?} {failed:?} {}", causes.join(" "))
             }
             Err(error) => format!("{error} {error:?}"),
         };

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -138,12 +139,17 @@ impl Reader {
             errors: Vec::new(),
         };
         reader.environment = match reader.var("APP_ENV").as_deref() {
-            None | Some("development") => Environment::Development,
+            Some("development") => Environment::Development,
             Some("staging") => Environment::Staging,
             Some("production") => Environment::Production,
             Some(_) => {
                 let reason = "it is neither development nor staging nor production";
                 reader.wrong("APP_ENV", reason, Environment::Production)
+            }
+            // Taken for either, an installation that has forgotten it would be wrong half of the time.
+            None => {
+                reader.errors.push(ConfigError::Missing("APP_ENV"));
+                Environment::Production
             }
         };
         let plain = match reader.var("ALLOW_PLAIN_SECRETS").as_deref() {
@@ -234,6 +240,12 @@ impl Reader {
         if let Some(prefix) = self.var("DATABASE_ROLE_PREFIX") {
             db.roles = RoleNames::prefixed(&prefix);
         }
+        db.max_connections = self.parsed("DATABASE_CONNECTIONS").map_or(db.max_connections, NonZeroU32::get);
+        match self.var("DATABASE_POOLER").as_deref() {
+            None => {}
+            Some("transaction") => db.statement_cache = 0,
+            Some(_) => self.wrong("DATABASE_POOLER", "it is not transaction, which is the one mode", ()),
+        }
         db
     }
 
@@ -274,24 +286,29 @@ impl Reader {
     async fn keys(&mut self) -> Option<LocalKeys> {
         let key_id = self.var("APP_KEY_ID").unwrap_or_else(|| "1".to_owned());
         let key = self.needed("APP_KEY").await;
+        if self.environment.is_served() && key.as_ref().is_some_and(is_a_placeholder) {
+            return self.wrong(
+                "APP_KEY",
+                "it is no random key; make one with `openssl rand -base64 32`",
+                None,
+            );
+        }
         let older = self.secret("APP_KEYS_OLDER").await;
-        let keys = LocalKeys::new(key_id, key?.expose_secret());
-        let mut keys = match keys {
+        let keys = match LocalKeys::new(key_id, key?.expose_secret()) {
             Ok(keys) => keys,
             Err(error) => return self.wrong("APP_KEY", error, None),
         };
-        let older = older.unwrap_or_default();
-        for part in older.expose_secret().split(',').filter(|part| !part.trim().is_empty()) {
-            let Some((key_id, key)) = part.trim().split_once(':') else {
-                return self.wrong("APP_KEYS_OLDER", "each key is written as id:key", None);
-            };
-            keys = match keys.and_older(key_id, key) {
-                Ok(keys) => keys,
-                Err(error) => return self.wrong("APP_KEYS_OLDER", error, None),
-            };
+        match keys.and_all_older(older.unwrap_or_default().expose_secret()) {
+            Ok(keys) => Some(keys),
+            Err(error) => self.wrong("APP_KEYS_OLDER", error, None),
         }
-        Some(keys)
     }
+}
+
+/// Whether a key is one that documents show, all of one letter: everybody knows it.
+fn is_a_placeholder(key: &SecretString) -> bool {
+    let letters = key.expose_secret().trim_end_matches('=').as_bytes();
+    letters.iter().all(|letter| letters.first() == Some(letter))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "errors and literals read better without an ampersand")]

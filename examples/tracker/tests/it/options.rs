@@ -10,7 +10,14 @@ use tracker::program::Options;
 
 const KEY: &str = "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=";
 
+/// The options of these variables; in development unless they say otherwise.
 async fn read(variables: &[(&str, &str)]) -> Result<Options, String> {
+    let named = variables.iter().any(|(name, _)| *name == "APP_ENV");
+    let unnamed = if named { &[][..] } else { &[("APP_ENV", "development")] };
+    exactly(&[unnamed, variables].concat()).await
+}
+
+async fn exactly(variables: &[(&str, &str)]) -> Result<Options, String> {
     let variables: Vec<_> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let var =
@@ -34,11 +41,17 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "s3cret-collector"),
         ("SENTRY_DSN", "https://s3cret@sentry.example"),
         ("TRACES_SAMPLED", "s3cret"),
+        ("DATABASE_CONNECTIONS", "0"),
+        ("DATABASE_POOLER", "session"),
     ]);
     let wrong = wrong.await.unwrap_err();
     let names = ["APP_ENV", "APP_KEY", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "LISTEN", "LOG_FORMAT"];
     let told = ["METRICS_ADDR", "OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN", "TRACES_SAMPLED"];
-    for name in names.into_iter().chain(["TRUSTED_PROXIES", "SPOOL_DIRECTORY"]).chain(told) {
+    for name in names
+        .into_iter()
+        .chain(["TRUSTED_PROXIES", "SPOOL_DIRECTORY", "DATABASE_CONNECTIONS", "DATABASE_POOLER"])
+        .chain(told)
+    {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");
     }
     assert!(wrong.contains("- PRODUCT_CONFIG: /nowhere/product.config.toml cannot be read: "), "{wrong}");
@@ -109,14 +122,25 @@ async fn the_example_tells_the_defaults() {
     let filled = |name: &str, value: &'static str| if name == "APP_KEY" { KEY } else { value };
     let whole: Vec<_> =
         example.iter().map(|(name, (value, _))| (name.as_str(), filled(name, value))).collect();
-    let is_needed = |name: &str| example[name].1.trim().starts_with("Secret, needed");
+    let is_needed = |name: &str| example[name].1.trim().starts_with("Secret, needed") || name == "APP_ENV";
     let needed: Vec<_> = whole.iter().copied().filter(|(name, _)| is_needed(name)).collect();
     let (whole, least) = (read(&whole).await.unwrap(), read(&needed).await.unwrap());
     assert_eq!(format!("{whole:?}"), format!("{least:?}"));
     for name in needed.iter().map(|(name, _)| *name) {
         let others: Vec<_> = needed.iter().copied().filter(|(other, _)| *other != name).collect();
-        assert!(read(&others).await.unwrap_err().contains(&format!("- {name} is not set")), "{name}");
+        assert!(exactly(&others).await.unwrap_err().contains(&format!("- {name} is not set")), "{name}");
     }
+}
+
+#[tokio::test]
+async fn connections_and_the_pooler_are_the_installations() {
+    let needed = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
+    let read = async |more: &[(&str, &str)]| {
+        let db = read(&[&needed[..], more].concat()).await.unwrap().db;
+        (db.max_connections, db.statement_cache)
+    };
+    assert_eq!(read(&[]).await, (16, 100));
+    assert_eq!(read(&[("DATABASE_CONNECTIONS", "4"), ("DATABASE_POOLER", "transaction")]).await, (4, 0));
 }
 
 #[tokio::test]
@@ -125,6 +149,19 @@ async fn staging_is_as_careful_with_secrets_as_production() {
     let plain = [("APP_ENV", "staging"), ("APP_KEY", KEY), ("APP_DATABASE_URL", url)];
     let refused = read(&plain).await.unwrap_err();
     assert!(refused.contains("APP_KEY is a plain environment variable"), "{refused}");
+}
+
+#[tokio::test]
+async fn who_forgets_the_environment_or_the_key_is_told() {
+    let nowhere = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
+    assert!(exactly(&nowhere).await.unwrap_err().contains("- APP_ENV is not set"));
+    let documented = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let with = async |environment| {
+        let url = ("APP_DATABASE_URL", "postgres://app@localhost/tracker");
+        read(&[("APP_ENV", environment), ("APP_KEY", documented), url, ("ALLOW_PLAIN_SECRETS", "true")]).await
+    };
+    assert!(with("production").await.unwrap_err().contains("- APP_KEY cannot be read: it is no random key"));
+    assert!(with("development").await.is_ok());
 }
 
 #[tokio::test]
@@ -168,6 +205,7 @@ async fn an_installation_can_be_examined_without_serving() {
         ("DATABASE_ROLE_PREFIX", "kernel_test".to_owned()),
     ];
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    read(&variables).await.unwrap().migrate().await.unwrap();
     let code = async || {
         let code = read(&variables).await.unwrap().examine().await.unwrap();
         format!("{code:?}")

@@ -57,6 +57,17 @@ async fn a_stranger_signs_up_founds_a_workspace_and_finds_an_issue_again() {
 }
 
 #[tokio::test]
+async fn a_page_names_its_workspace_and_leads_to_the_others() {
+    let kernel = start().await;
+    let mut ada = at_work(&kernel).await;
+    ada.post("/workspaces/new", &[("name", "The corner shop"), ("slug", "corner")]).await;
+    let page = Browser::whole(&ada.get("/w/acme/projects").await, 200);
+    for expected in ["Acme", "The corner shop", "/w/corner/projects"] {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_form_comes_back_with_what_was_sent() {
     let kernel = start().await;
     let mut stranger = Browser::new(&kernel.app);
