@@ -58,8 +58,9 @@ pub(crate) fn routes(tenancy: Tenancy) -> Vec<Route> {
             audit_log::list,
         )
         .summary("Who did what in the workspace, the latest first"),
+        // It is noted in the log itself, so it is no GET.
         Route::free(
-            Method::GET,
+            Method::POST,
             "/audit-log/export",
             "tenancy.audit_log.export",
             Access::Member(AUDIT_LOG_EXPORT),

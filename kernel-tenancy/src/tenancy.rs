@@ -28,7 +28,7 @@ impl From<Tenancy> for Pillar {
             ])
             .functions([
                 Function::lookup("kernel_tenancy", "find_workspace(text, uuid, uuid)"),
-                Function::lookup("kernel_tenancy", "my_workspaces()"),
+                Function::lookup("kernel_tenancy", "workspaces_of(uuid, text, text, bigint)"),
             ])
             .permissions(permission::ALL)
             .features(feature::ALL)

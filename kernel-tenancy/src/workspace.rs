@@ -3,6 +3,7 @@
 use garde::Validate;
 use kernel_core::activity::record;
 use kernel_core::hook;
+use kernel_core::http::{Items, PageRequest};
 use kernel_core::rule::{SAYING_SOMETHING, saying_something};
 use kernel_core::{
     ActivityEntry, AuditEntry, GlobalTx, Role, TenantTx, Tx, UserId, WorkspaceId, audit, publish, violates,
@@ -16,6 +17,9 @@ use crate::event::WorkspaceCreated;
 use crate::slug::Slug;
 use crate::store;
 use crate::tenancy::Tenancy;
+
+/// How many of a person's workspaces are listed at once where there are no pages.
+const MINE_MAX: i64 = 500;
 
 /// A workspace, as its members see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -99,7 +103,25 @@ impl Tenancy {
     /// # Errors
     /// When the database refuses.
     pub async fn list_mine(&self, tx: &mut impl Tx) -> Result<Vec<MyWorkspace>, kernel_core::Error> {
-        Ok(store::workspace::list_mine(tx.conn()).await?)
+        let Some(user) = tx.ctx().actor().user() else { return Ok(Vec::new()) };
+        Ok(store::workspace::list_of(tx.conn(), user, None, MINE_MAX).await?)
+    }
+
+    /// A page of the same.
+    ///
+    /// # Errors
+    /// `malformed_cursor`; when the database refuses.
+    pub async fn page_of_mine(
+        &self,
+        tx: &mut impl Tx,
+        page: &PageRequest,
+    ) -> Result<Items<MyWorkspace>, kernel_core::Error> {
+        let after = page.after()?;
+        let rows = match tx.ctx().actor().user() {
+            Some(user) => store::workspace::list_of(tx.conn(), user, after.as_ref(), page.fetch()).await?,
+            None => Vec::new(),
+        };
+        Ok(page.items(rows, |mine| (mine.workspace.name.clone(), mine.workspace.slug.clone())))
     }
 
     /// The workspace of the transaction.

@@ -31,7 +31,6 @@ BEGIN
             RESET ALL;
         END IF;
         RESET app.workspace_id;
-        RESET app.actor_id;
     END IF;
 END $$;
 

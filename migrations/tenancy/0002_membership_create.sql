@@ -30,8 +30,9 @@ BEGIN
     WHERE (w.slug = by_slug OR w.workspace_id = by_id) AND w.status <> 'deleting';
 END $$;
 
--- The workspaces that the transaction's actor belongs to, by name. Nobody can ask it about somebody else.
-CREATE FUNCTION kernel_tenancy.my_workspaces()
+-- The workspaces that `member` belongs to, by name, from the one after `after_name` and `after_slug`; from the first where
+-- these are null.
+CREATE FUNCTION kernel_tenancy.workspaces_of(member uuid, after_name text, after_slug text, batch bigint)
 RETURNS TABLE (workspace_id uuid, slug text, name text, status text, role text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog
@@ -39,6 +40,9 @@ BEGIN ATOMIC
     SELECT w.workspace_id, w.slug, w.name, w.status, m.role
     FROM kernel_tenancy.membership AS m
     JOIN kernel_tenancy.workspace AS w ON w.workspace_id = m.workspace_id
-    WHERE m.user_id = nullif(current_setting('app.actor_id', true), '')::uuid AND w.status <> 'deleting'
-    ORDER BY w.name, w.slug;
+    WHERE m.user_id = member
+      AND w.status <> 'deleting'
+      AND (after_name IS NULL OR (w.name, w.slug) > (after_name, after_slug))
+    ORDER BY w.name, w.slug
+    LIMIT least(batch, 500);
 END;

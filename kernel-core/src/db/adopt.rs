@@ -26,7 +26,7 @@ impl Db {
         if ctx.read_only() {
             host.execute("SET TRANSACTION READ ONLY").await?;
         }
-        store::setting::adopt(&mut host, workspace.id(), ctx.actor().id()).await?;
+        store::setting::set_workspace(&mut host, workspace.id()).await?;
         let open = Open {
             tx: host,
             // The host commits, so there is nothing to check here before.

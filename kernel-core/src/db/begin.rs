@@ -11,7 +11,6 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Transaction};
-use uuid::Uuid;
 
 use super::{DbError, Login, Settle, settle};
 use crate::ctx::Ctx;
@@ -62,11 +61,9 @@ const FORGET_ANYWHERE: &str = "DO $$ DECLARE statement text; BEGIN \
 /// connection for whoever has it next: a cursor that outlives it, a setting made for the whole session. `RESET ALL` leaves
 /// alone what is at its default for the moment only, so the workspace is named too. The database's function
 /// `record_audit` does the same after the last row.
-const BEFORE_COMMIT: &str =
-    "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET ALL; RESET app.workspace_id; RESET app.actor_id";
+const BEFORE_COMMIT: &str = "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET ALL; RESET app.workspace_id";
 /// Behind a pooler, `RESET ALL` would also undo what the pooler has set for its client, the time zone for one.
-const BEFORE_COMMIT_POOLED: &str =
-    "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET app.workspace_id; RESET app.actor_id";
+const BEFORE_COMMIT_POOLED: &str = "SET CONSTRAINTS ALL IMMEDIATE; CLOSE ALL; RESET app.workspace_id";
 
 impl Opening {
     pub(super) fn new(limits: TimeLimits, pooled: bool) -> Self {
@@ -96,15 +93,14 @@ impl Opening {
         Ok(Open::new(tx, ctx.read_only(), self.pooled, hooks, watch.begun(workspace)))
     }
 
-    /// One round trip: begin, and say whose transaction it is. `SET` takes no parameters, so the text is
+    /// One round trip: begin, and say in which workspace. `SET` takes no parameters, so the text is
     /// formatted here and nowhere else, out of UUIDs and integers only.
     fn statement(&self, ctx: &Ctx, workspace: WorkspaceId) -> String {
         let mode = if ctx.read_only() { " READ ONLY" } else { "" };
-        let actor = ctx.actor().id().unwrap_or(Uuid::nil());
         let forget = if self.pooled { FORGET } else { "" };
         let limits = if self.sets_limits { self.limits() } else { String::new() };
         format!(
-            "BEGIN{mode}; {forget}{limits}SET LOCAL app.workspace_id = '{workspace}'; SET LOCAL app.actor_id = '{actor}'",
+            "BEGIN{mode}; {forget}{limits}SET LOCAL app.workspace_id = '{workspace}'",
             workspace = workspace.uuid(),
         )
     }

@@ -1,5 +1,4 @@
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::id::WorkspaceId;
 
@@ -15,22 +14,7 @@ pub(crate) async fn set_workspace(
 }
 
 pub(crate) async fn clear_workspace(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT set_config('app.workspace_id', '', true), set_config('app.actor_id', '', true)")
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-pub(crate) async fn adopt(
-    conn: &mut PgConnection,
-    workspace: WorkspaceId,
-    actor: Option<Uuid>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT set_config('app.workspace_id', $1, true), set_config('app.actor_id', $2, true)")
-        .bind(workspace.uuid().to_string())
-        .bind(actor.unwrap_or(Uuid::nil()).to_string())
-        .execute(conn)
-        .await?;
+    sqlx::query("SELECT set_config('app.workspace_id', '', true)").execute(conn).await?;
     Ok(())
 }
 

@@ -83,10 +83,20 @@ struct MyRow {
     role: String,
 }
 
-pub(crate) async fn list_mine(conn: &mut PgConnection) -> Result<Vec<MyWorkspace>, sqlx::Error> {
+/// Up to `limit` workspaces that `user` belongs to, by name and slug, after these.
+pub(crate) async fn list_of(
+    conn: &mut PgConnection,
+    user: UserId,
+    after: Option<&(String, String)>,
+    limit: i64,
+) -> Result<Vec<MyWorkspace>, sqlx::Error> {
     let rows: Vec<MyRow> = sqlx::query_as(
-        "SELECT workspace_id, slug, name, status, role FROM kernel_tenancy.my_workspaces() LIMIT 500",
+        "SELECT workspace_id, slug, name, status, role FROM kernel_tenancy.workspaces_of($1, $2, $3, $4)",
     )
+    .bind(user)
+    .bind(after.map(|(name, _)| name))
+    .bind(after.map(|(_, slug)| slug))
+    .bind(limit)
     .fetch_all(conn)
     .await?;
     rows.into_iter()

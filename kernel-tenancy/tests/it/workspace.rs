@@ -32,7 +32,7 @@ async fn a_slug_is_given_once_and_reserved_ones_never() {
         let refused = eve.send("POST", "/api/v1/workspaces", &[], &body).await;
         assert!((400..423).contains(&refused.status), "{slug}: {}", refused.text());
     }
-    assert_eq!(eve.get("/api/v1/workspaces").await.json(), serde_json::json!([]));
+    assert_eq!(eve.get("/api/v1/workspaces").await.json()["items"], serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -81,4 +81,28 @@ async fn a_workspace_that_may_only_be_read_is_only_read() {
         let renamed = ada.send("PATCH", "/api/v1/w/acme/workspace", &[], r#"{"name": "New"}"#).await;
         assert_eq!(renamed.status, write, "{status}: {}", renamed.text());
     }
+}
+
+#[tokio::test]
+async fn ones_workspaces_come_in_pages_and_by_name() {
+    let kernel = kernel(Resolution::Path).await;
+    let (mut owner, mut other) = (User::new(&kernel), User::new(&kernel));
+    let slugs = ["acme", "bolt", "corp", "dyno", "echo"];
+    for slug in slugs {
+        owner.found(slug).await;
+    }
+    other.found("bond").await;
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/workspaces?limit=2".to_owned();
+    loop {
+        let page = owner.get(&path).await.json();
+        seen.extend(page["items"].as_array().unwrap().iter().map(|mine| mine["slug"].clone()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/api/v1/workspaces?limit=2&cursor={cursor}");
+    }
+    assert_eq!(seen, slugs);
+    // A cursor says where to go on, and never whose list it is.
+    let others = other.get(&path).await.json();
+    assert_eq!(others["items"], serde_json::json!([]));
+    assert_eq!(owner.get("/api/v1/workspaces?cursor=x").await.status, 400);
 }
