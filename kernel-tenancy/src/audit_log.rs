@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use garde::Validate;
 use kernel_core::actor::ApiKeyId;
 use kernel_core::audit::{AuditFilter, AuditNoun, AuditRecord};
 use kernel_core::http::Items;
@@ -49,20 +50,24 @@ impl ListAudit {
 }
 
 /// Which events are taken out, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, Validate)]
+#[garde(allow_unvalidated)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportAudit {
     /// As what.
     pub(crate) format: ExportFormat,
     /// Those of this user.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) actor: Option<UserId>,
     /// Those with this dotted name.
-    #[serde(default, deserialize_with = "name")]
+    #[serde(default, deserialize_with = "name", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Name>")]
     pub(crate) action: Option<String>,
     /// From this moment on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<DateTime<Utc>>,
     /// Before this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<DateTime<Utc>>,
 }
 

@@ -73,8 +73,12 @@ pub(crate) fn routes(tenancy: Tenancy) -> Vec<Route> {
     ]
 }
 
-async fn list(tenancy: Tenancy, tx: &mut GlobalTx, (): ()) -> Result<Json<Vec<MyWorkspace>>, Error> {
-    Ok(Json(tenancy.list_mine(tx).await?))
+async fn list(
+    tenancy: Tenancy,
+    tx: &mut GlobalTx,
+    Paged { page, .. }: Paged<Unfiltered>,
+) -> Result<Items<MyWorkspace>, Error> {
+    tenancy.page_of_mine(tx, &page).await
 }
 
 async fn create(

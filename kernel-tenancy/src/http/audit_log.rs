@@ -4,8 +4,9 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, HeaderValue};
 use kernel_core::audit::{self, AuditFilter, AuditNoun, AuditOrder};
-use kernel_core::http::{Call, Items, Paged, Query, Reply};
-use kernel_core::{Ctx, Db, DbError, Error, Id, TenantTx, Tx, Workspace, people};
+use kernel_core::http::{Body, Call, Items, Paged, Reply};
+use kernel_core::{AuditEntry, Ctx, Db, DbError, Error, Id, TenantTx, Tx, Workspace, people};
+use serde_json::json;
 
 use crate::audit_log::{AuditEvent, ExportAudit, ExportFormat, ListAudit, users};
 use crate::permission::AUDIT_LOG_PERSONAL;
@@ -28,13 +29,11 @@ pub(super) async fn list(
 }
 
 /// A stream of pages, so that a log of any length takes the memory of one page.
-pub(super) async fn export(
-    _: Tenancy,
-    call: Call,
-    Query(wanted): Query<ExportAudit>,
-) -> Result<Reply, Error> {
+pub(super) async fn export(_: Tenancy, call: Call, Body(wanted): Body<ExportAudit>) -> Result<Reply, Error> {
     let (ctx, format) = (call.ctx, wanted.format);
     let workspace = ctx.workspace()?.clone();
+    let note = AuditEntry::new("tenancy.audit_log.export").detail("wanted", json!(wanted));
+    call.db.tenant(&ctx, &workspace, async |tx: &mut TenantTx| kernel_core::audit(tx, note).await).await?;
     let mut filter = wanted.filter();
     // What is written from now on is not waited for, or a busy workspace's export would never end.
     filter.until = Some(filter.until.map_or(ctx.now(), |until| until.min(ctx.now())));

@@ -9,7 +9,7 @@ use kernel_core::seam::AllIncluded;
 use kernel_core::testkit::{TestKernel, config};
 use kernel_core::{AuditEntry, Pillar, Role, TenantTx, audit};
 use kernel_tenancy::Tenancy;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::people::{User, identity, kernel};
 
@@ -29,10 +29,13 @@ async fn join(kernel: &TestKernel, workspace: &str, user: &User, role: Role) {
     kernel.app.db().tenant(&ctx, &workspace, join).await.unwrap();
 }
 
+const EXPORT: &str = "/api/v1/w/acme/audit-log/export";
+
 /// The whole of a stream, and its content type.
-async fn download(kernel: &TestKernel, user: &User, path: &str) -> (u16, String, String) {
-    let request = Request::get(path).header("authorization", format!("Bearer {}", user.id));
-    let (head, body) = request.body(Bytes::new()).unwrap().into_parts();
+async fn download(kernel: &TestKernel, user: &User, wanted: &Value) -> (u16, String, String) {
+    let request = Request::post(EXPORT).header("authorization", format!("Bearer {}", user.id));
+    let request = request.header("content-type", "application/json");
+    let (head, body) = request.body(Bytes::from(wanted.to_string())).unwrap().into_parts();
     let to = kernel.app.find(&head);
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     match kernel.app.call(to, Request::from_parts(head, body), peer).await {
@@ -106,10 +109,10 @@ async fn a_plan_without_the_export_does_not_give_it() {
     let kernel = kernel(Resolution::Path).await;
     let mut owner = User::new(&kernel);
     owner.found("acme").await;
-    let answer = owner.get("/api/v1/w/acme/audit-log/export?format=csv").await;
+    let answer = owner.send("POST", EXPORT, &[], r#"{"format": "csv"}"#).await;
     assert_eq!((answer.status, answer.code().as_str()), (402, "feature_not_in_plan"));
     // Nothing is sold here, so no plan would give it.
-    let params = serde_json::json!({ "feature": "tenancy.audit_log_export", "plans": "" });
+    let params = json!({ "feature": "tenancy.audit_log_export", "plans": "" });
     assert_eq!(answer.json()["error"]["params"], params);
 }
 
@@ -133,8 +136,7 @@ async fn the_log_goes_out_whole_in_three_forms() {
     assert_eq!(renamed.await.status, 200);
     kernel.clock.advance(chrono::TimeDelta::seconds(30));
 
-    let path = |format: &str| format!("/api/v1/w/acme/audit-log/export?format={format}");
-    let (status, mime, csv) = download(&kernel, &owner, &path("csv")).await;
+    let (status, mime, csv) = download(&kernel, &owner, &json!({ "format": "csv" })).await;
     assert_eq!((status, mime.as_str()), (200, "text/csv; charset=utf-8"));
     let rows: Vec<csv::StringRecord> =
         csv::Reader::from_reader(csv.as_bytes()).records().map(Result::unwrap).collect();
@@ -143,17 +145,20 @@ async fn the_log_goes_out_whole_in_three_forms() {
     assert_eq!(&rows[1202][10], "'=cmd()", "a spreadsheet does not run it");
     kernel.clock.advance(chrono::TimeDelta::seconds(30));
 
-    let (_, mime, lines) = download(&kernel, &owner, &path("json")).await;
+    let (_, mime, lines) = download(&kernel, &owner, &json!({ "format": "json" })).await;
     assert_eq!(mime, "application/x-ndjson");
     let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events.len(), 1203);
+    assert_eq!(events.len(), 1204);
     assert_eq!(events[1202]["action"], "tenancy.workspace.update");
+    // Taking it out is something that somebody did, too.
+    assert_eq!(events[1203]["action"], "tenancy.audit_log.export");
+    assert_eq!(events[1203]["details"], json!({ "wanted": { "format": "csv" } }));
     kernel.clock.advance(chrono::TimeDelta::seconds(30));
 
-    let path = format!("{}&action=tenancy.workspace.update", path("splunk"));
-    let (_, _, lines) = download(&kernel, &owner, &path).await;
+    let wanted = json!({ "format": "splunk", "action": "tenancy.workspace.update" });
+    let (_, _, lines) = download(&kernel, &owner, &wanted).await;
     let event: Value = serde_json::from_str(lines.trim_end()).unwrap();
     assert_eq!((&event["time"], &event["sourcetype"]), (&1_799_064_030.0.into(), &"kernel:audit".into()));
     assert_eq!(event["event"]["action"], "tenancy.workspace.update");
-    assert_eq!(download(&kernel, &owner, "/api/v1/w/acme/audit-log/export?format=xml").await.0, 400);
+    assert_eq!(download(&kernel, &owner, &json!({ "format": "xml" })).await.0, 422);
 }

@@ -60,7 +60,7 @@ async fn a_feature_hangs_on_the_plan_and_on_its_switch() {
     let export = async |product: &str| {
         let kernel = start(product).await;
         let mut ada = with_workspace(&kernel, "Ada", "acme").await;
-        ada.get("/api/v1/w/acme/audit-log/export?format=csv").await.status
+        ada.post("/api/v1/w/acme/audit-log/export", &serde_json::json!({ "format": "csv" })).await.status
     };
     assert_eq!(export(FREE).await, 402, "the plan does not include it");
     let included = format!("{FREE}features = [\"tenancy.audit_log_export\"]\n");
