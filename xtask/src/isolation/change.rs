@@ -136,6 +136,14 @@ impl Variants<'_> {
                 add(Kind::Missing, json!(missing_id(prefix)));
                 malformed_ids(prefix).into_iter().for_each(|text| add(Kind::Malformed, json!(text)));
             }
+            Form::AnyId => {
+                let (own, foreign) = (self.own.one_of_each(), self.strangers.pool.one_of_each());
+                own.into_iter().for_each(|id| add(Kind::Own, json!(id)));
+                foreign.into_iter().for_each(|id| add(Kind::Foreign, json!(id)));
+                add(Kind::Missing, json!(missing_id("any")));
+                add(Kind::Malformed, json!("x"));
+                add(Kind::Malformed, json!("any_' OR true --"));
+            }
             Form::Choice(all) => {
                 all.iter().for_each(|value| add(Kind::Own, value.clone()));
                 add(Kind::Malformed, json!("zz"));
@@ -146,6 +154,12 @@ impl Variants<'_> {
                 let foreign: Vec<_> = foreign.iter().filter(|value| !own.contains(value)).cloned().collect();
                 own.iter().take(VALUES).for_each(|value| add(Kind::Own, value.clone()));
                 ends(&foreign).into_iter().for_each(|value| add(Kind::Foreign, value));
+                if own.is_empty() && matches!(form, Form::Text { .. }) {
+                    // What is looked for may be any text of any thing.
+                    let (own, foreign) = (&self.own, &self.strangers.pool);
+                    own.texts().for_each(|text| add(Kind::Own, text.clone()));
+                    foreign.texts().for_each(|text| add(Kind::Foreign, text.clone()));
+                }
                 match form {
                     Form::Integer { max, .. } => {
                         add(Kind::Missing, json!(max));
@@ -267,7 +281,7 @@ impl Variants<'_> {
     pub(super) fn gaps(&self, variants: &[Variant]) -> Vec<String> {
         let input = &self.operation.input;
         let ids = |leaves: &[Leaf], at: fn(String) -> Position| -> Vec<Position> {
-            let ids = leaves.iter().filter(|leaf| matches!(leaf.form, Form::Id(_)));
+            let ids = leaves.iter().filter(|leaf| matches!(leaf.form, Form::Id(_) | Form::AnyId));
             ids.map(|leaf| at(leaf.name.clone())).collect()
         };
         let mut positions = ids(&input.path, Position::Path);

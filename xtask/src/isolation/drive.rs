@@ -104,10 +104,12 @@ impl<'w> Drive<'w> {
         let operation = &self.operations[index];
         let deletes = operation.method == Method::DELETE;
         let is_own_case = position == Position::Whole && kind == Kind::Own;
+        let changes = [Method::PATCH, Method::PUT].contains(&operation.method);
+        let refers = kind == Kind::Own && changes && operation.refers(&position);
         let label = Label { operation: operation.name.clone(), position, kind, asker: draft.asker.name };
         let ask = draft.ask(operation);
-        if is_own_case && deletes {
-            // What it deletes stays in the copy.
+        if (is_own_case && deletes) || refers {
+            // What it deletes, or no longer refers to, stays in the copy.
             self.keep_moment().await?;
         }
         self.step(label, Action::Send(ask)).await
@@ -130,7 +132,7 @@ impl<'w> Drive<'w> {
         Ok(person)
     }
 
-    /// Founds the tenant's workspace, with a crew of members beside its owner.
+    /// Founds the tenant's workspace, with a crew of members beside its owner, and an annex without.
     pub(super) async fn found(&mut self, owner: &Person, crew: &[(&Person, Role)]) -> Result<()> {
         let members: Result<Vec<_>> =
             crew.iter().map(|(person, role)| Ok((person.id.parse()?, *role))).collect();
@@ -141,13 +143,18 @@ impl<'w> Drive<'w> {
             asker: owner.name,
         };
         self.step(label, Action::Crew(members?)).await?;
+        self.workspace = format!("house-{}", self.taste.tag);
+        self.found_one(owner, "The house", &self.workspace.clone()).await?;
+        // A person's list of workspaces is to have a second page.
+        self.found_one(owner, "The annex", &format!("annex-{}", self.taste.tag)).await
+    }
+
+    async fn found_one(&mut self, owner: &Person, name: &str, slug: &str) -> Result<()> {
         let index = self.index("tenancy.workspace.create")?;
         let mut draft = Draft::new(owner);
-        let slug = format!("house-{}", self.taste.tag);
-        draft.body = Some(json!({ "name": "The house", "slug": slug }));
+        draft.body = Some(json!({ "name": name, "slug": slug }));
         let answer = self.send(index, &draft, Position::Whole, Kind::Own).await?;
         ensure!(answer.is_success(), "the workspace cannot be founded: {}", answer.whole());
-        self.workspace = slug;
         self.pool.learn("tenancy.workspace.create", &Together::new(), &answer, &self.templates);
         Ok(())
     }
@@ -215,6 +222,9 @@ impl<'w> Drive<'w> {
             let ids = self.pool.ids(prefix);
             let id = context.get(prefix).or(if latest { ids.last() } else { ids.first() })?;
             return Some(json!(id));
+        }
+        if leaf.form == Form::AnyId {
+            return Some(json!(self.pool.one_of_each().into_iter().next()?));
         }
         let known = self.pool.values(&leaf.name).last();
         match known.filter(|_| filling == Filling::Known) {

@@ -6,6 +6,8 @@ use kernel_core::http::{InputSchemas, Route};
 use kernel_core::rule::{PRINTABLE, SAYING_SOMETHING};
 use serde_json::{Map, Value};
 
+/// The pattern of an id whose noun is left to the caller.
+const ANY_ID: &str = "^([a-z]+_)?[0-9a-f]{32}$";
 /// Schemas nested deeper than this are left as their type makes them when empty.
 const DEPTH_MAX: usize = 5;
 
@@ -31,6 +33,8 @@ pub(super) enum Form {
     Email,
     /// An id with this prefix.
     Id(String),
+    /// An id of any noun.
+    AnyId,
     Integer {
         min: i64,
         max: i64,
@@ -214,6 +218,7 @@ fn form(schema: &Value) -> Form {
     let pattern =
         schema["pattern"].as_str().filter(|pattern| ![PRINTABLE, SAYING_SOMETHING].contains(pattern));
     match (pattern, schema["format"].as_str()) {
+        (Some(ANY_ID), _) => Form::AnyId,
         (Some(pattern), _) => match id_prefix(pattern) {
             Some(prefix) => Form::Id(prefix.to_owned()),
             None => Form::Pattern(pattern.to_owned()),
@@ -285,6 +290,7 @@ mod tests {
             "required": ["project", "items", "role"],
             "properties": {
                 "project": { "type": "string", "pattern": "^proj_[0-9a-f]{32}$" },
+                "about": { "type": "string", "pattern": "^([a-z]+_)?[0-9a-f]{32}$" },
                 "role": { "$ref": "#/components/schemas/Role" },
                 "items": { "type": "array", "items": { "type": "object", "required": ["n"], "properties": { "n": { "type": "integer", "minimum": 3 } } } },
                 "note": { "anyOf": [{ "type": "string", "maxLength": 9 }, { "type": "null" }] },
@@ -293,6 +299,7 @@ mod tests {
         assert_eq!(
             leaves(&schema),
             [
+                ("/about".to_owned(), Form::AnyId, true),
                 ("/items/0/n".to_owned(), Form::Integer { min: 3, max: i64::from(i32::MAX) }, false),
                 ("/note".to_owned(), Form::Text { min: 1, max: 9 }, true),
                 ("/project".to_owned(), Form::Id("proj".to_owned()), false),

@@ -11,8 +11,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::exchange::Ask;
-use super::input::Input;
+use super::input::{Form, Input};
 use super::pool::Templates;
+use super::step::Position;
 
 /// All but what a path segment may hold as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -50,6 +51,13 @@ impl Operation {
 
     pub(super) fn in_workspace(&self) -> bool {
         matches!(self.access, Access::Member(_))
+    }
+
+    /// Whether an id stands at this place of the body.
+    pub(super) fn refers(&self, position: &Position) -> bool {
+        let Position::Body(name) = position else { return false };
+        let leaves = self.input.body.iter().flatten();
+        leaves.filter(|leaf| matches!(leaf.form, Form::Id(_))).any(|leaf| leaf.name == *name)
     }
 
     pub(super) fn is_safe(&self) -> bool {

@@ -34,6 +34,16 @@ impl Pool {
         self.ids.values().flatten()
     }
 
+    /// The first id of every noun.
+    pub(super) fn one_of_each(&self) -> Vec<&String> {
+        self.ids.values().filter_map(|ids| ids.first()).collect()
+    }
+
+    /// The latest text of every name.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &Value> {
+        self.values.values().filter_map(|values| values.iter().rev().find(|value| value.is_string()))
+    }
+
     pub(super) fn values(&self, name: &str) -> &[Value] {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }

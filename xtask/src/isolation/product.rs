@@ -37,6 +37,8 @@ impl Hook<TenantTx, WorkspaceCreated> for Crew {
 pub(super) fn builder(db: Db, config: Config, crew: &Crew, plant: Plant) -> AppBuilder {
     let mut settings = tracker::Settings::default();
     settings.auth = settings.auth.cheap_hashes();
+    // A session that slides is written, and when depends on how many requests there were before.
+    settings.auth.session_idle = settings.auth.session_end;
     let product = tracker::app(db, config, &settings);
     let product = product.with(Pillar::new("isolation").on_workspace_created(crew.clone()));
     plant.pillar().into_iter().fold(product, AppBuilder::with)

@@ -69,15 +69,14 @@ fn own_rows<'r>(
     let mut own = BTreeMap::new();
     for table in facts {
         let key =
-            |row: &Value| -> Vec<Value> { table.key.iter().map(|column| row[column].clone()).collect() };
-        let mut seen: Vec<_> = common.0.get(&table.name).into_iter().flatten().map(key).collect();
+            |row: &Value| -> Vec<String> { table.key.iter().map(|column| row[column].to_string()).collect() };
+        let mut seen: BTreeSet<_> = common.0.get(&table.name).into_iter().flatten().map(key).collect();
         let mut kept = Vec::new();
         for row in moments.iter().filter_map(|moment| moment.0.get(&table.name)).flatten() {
             let key = key(row);
             // What belongs to no tenant has no copy that could belong to another one.
             let of_the_system = row["workspace_id"].as_str().is_some_and(|id| id == Uuid::nil().to_string());
-            if !of_the_system && !seen.contains(&key) {
-                seen.push(key);
+            if !of_the_system && seen.insert(key) {
                 kept.push(row);
             }
         }

@@ -31,7 +31,7 @@ impl Taste {
             Form::Boolean => json!(true),
             Form::Choice(all) => all.first()?.clone(),
             Form::Email => json!(format!("{}{number}@example.com", self.tag)),
-            Form::Id(_) => return None,
+            Form::Id(_) | Form::AnyId => return None,
             Form::Integer { min, max } => json!(*min.max(&i64::MIN.saturating_add(1)).min(max)),
             Form::Number => json!(1.5),
             Form::Pattern(pattern) => json!(matching(pattern, number, if spans { self.tag } else { "" })?),
