@@ -12,6 +12,7 @@ use crate::db::{Db, DbError, Login, powers};
 use crate::error::causes;
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
+use crate::store::catalog;
 use crate::store::role::{Powers, may_execute_any};
 use crate::store::server::{self, Applied, Server};
 
@@ -67,6 +68,8 @@ pub(super) struct Seer {
     pub(super) settings: BTreeMap<String, String>,
     pub(super) now: DateTime<Utc>,
     pub(super) audit: (bool, Option<String>),
+    /// Foreign keys without an index.
+    pub(super) unindexed: Vec<String>,
 }
 
 /// The files of one schema, and those that the database has.
@@ -165,7 +168,8 @@ async fn look(db: &Db, pool: &PgPool, config: &Config, plan: &MigrationPlan) -> 
         let settings = server::settings(conn, SETTINGS).await?;
         let audit = server::audit_partitions(conn).await?;
         let server = server::server(conn, &schemas).await?;
-        Ok(Seer { server, settings, now: config.clock.now(), audit })
+        let unindexed = catalog::unindexed_keys(conn, &schemas).await?;
+        Ok(Seer { server, settings, now: config.clock.now(), audit, unindexed })
     })
     .await
 }

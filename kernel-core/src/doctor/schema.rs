@@ -9,6 +9,7 @@ pub(super) const ALL: &[Examination] = &[
     Examination { name: "schema.policies", judge: |facts| of(facts, Section::Policies) },
     Examination { name: "schema.columns", judge: |facts| of(facts, Section::Columns) },
     Examination { name: "schema.keys", judge: |facts| of(facts, Section::Keys) },
+    Examination { name: "schema.foreign_keys", judge: foreign_keys },
     Examination { name: "schema.grants", judge: |facts| of(facts, Section::Grants) },
     Examination { name: "schema.functions", judge: |facts| of(facts, Section::Functions) },
     Examination { name: "schema.search", judge: |facts| of(facts, Section::Search) },
@@ -22,6 +23,16 @@ fn of(facts: &Facts<'_>, section: Section) -> Verdict {
             let problems: Vec<_> =
                 found.iter().map(|finding| format!("{}: {}", finding.object, finding.problem)).collect();
             Verdict::of(&problems, found.first().map_or("", |finding| finding.mend))
+        }
+    }
+}
+
+fn foreign_keys(facts: &Facts<'_>) -> Verdict {
+    match &facts.server {
+        Err(reason) => Verdict::Skipped(reason.clone()),
+        Ok(seer) => {
+            let problems: Vec<_> = seer.unindexed.iter().map(|key| format!("{key} has no index")).collect();
+            Verdict::of(&problems, "create an index that begins with the key's columns, concurrently")
         }
     }
 }

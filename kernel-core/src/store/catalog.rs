@@ -358,3 +358,27 @@ pub(crate) async fn extension_schema(
     .fetch_optional(conn)
     .await
 }
+
+/// Foreign keys of these schemas whose columns begin no index: whoever deletes or changes what they name reads the whole
+/// table for each row.
+pub(crate) async fn unindexed_keys(
+    conn: &mut PgConnection,
+    schemas: &[&str],
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        r"
+        SELECT format('%s on %I.%I', k.conname, n.nspname, c.relname)
+        FROM pg_constraint AS k
+        JOIN pg_class AS c ON c.oid = k.conrelid
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE k.contype = 'f' AND n.nspname = ANY ($1) AND NOT EXISTS (
+            SELECT FROM pg_index AS i
+            WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
+              AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)
+        ORDER BY 1
+        ",
+    )
+    .bind(schemas)
+    .fetch_all(conn)
+    .await
+}

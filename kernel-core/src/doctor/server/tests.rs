@@ -32,6 +32,7 @@ fn sound() -> Seer {
         settings: on.map(|name| (name.to_owned(), "on".to_owned())).into(),
         now: DateTime::UNIX_EPOCH,
         audit: (false, Some("1970_06".to_owned())),
+        unindexed: Vec::new(),
     }
 }
 

@@ -136,6 +136,14 @@ fn schema() -> Faults {
             Sql("CREATE POLICY more ON shop.item USING (true)", "DROP POLICY more ON shop.item"),
         ),
         (
+            "schema.foreign_keys",
+            Sql(
+                "CREATE TABLE shop.shelf (workspace_id uuid, id uuid, item_id uuid,
+                     CONSTRAINT shelf_item FOREIGN KEY (workspace_id, item_id) REFERENCES shop.item (workspace_id, id))",
+                "DROP TABLE shop.shelf",
+            ),
+        ),
+        (
             "schema.columns",
             Sql("ALTER TABLE shop.item ADD COLUMN note text", "ALTER TABLE shop.item DROP COLUMN note"),
         ),
