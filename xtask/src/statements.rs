@@ -16,7 +16,7 @@ use ledger::{Ledger, Statement};
 use world::World;
 
 /// The faults that the proof can plant.
-pub const FAULTS: &[&str] = &["no-index", "per-row"];
+pub const FAULTS: &[&str] = &["no-filter-index", "no-index", "per-row"];
 
 /// How often each page is asked for.
 const ROUNDS: u32 = 3;

@@ -30,6 +30,9 @@ CREATE INDEX issue_by_age ON tracker.issue (workspace_id, project_id, created_at
 CREATE INDEX issue_by_change ON tracker.issue (workspace_id, project_id, updated_at, id);
 CREATE INDEX issue_by_priority ON tracker.issue (workspace_id, project_id, priority_rank, id);
 CREATE INDEX issue_by_title ON tracker.issue (workspace_id, project_id, title, id);
+-- Filters that leave few; that by priority has the order of priorities.
+CREATE INDEX issue_by_assignee ON tracker.issue (workspace_id, project_id, assignee_id, created_at, id);
+CREATE INDEX issue_by_status ON tracker.issue (workspace_id, project_id, status, created_at, id);
 -- Counts of what is still to do.
 CREATE INDEX issue_unfinished ON tracker.issue (workspace_id, project_id) WHERE status <> 'done';
 -- What was changed last, in any project.

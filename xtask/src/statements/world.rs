@@ -10,12 +10,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgConnection};
+use uuid::Uuid;
 
 use crate::founder::{self, made};
 use crate::prove::Options;
 
 /// How many there are of the other things.
 const MANY: usize = 300;
+
+/// One of so many issues has what a filter looks for.
+const RARE: usize = 5000;
 
 /// What is asked of pages that want to be asked something.
 const ASKED: [(&str, &str); 1] = [("/search", "q=issue")];
@@ -26,6 +30,8 @@ pub(super) struct World {
     pub(super) issues: i32,
     /// What stands for the parameters of paths.
     named: Vec<(&'static str, String)>,
+    /// What filters of lists are asked for.
+    filters: Vec<(&'static str, String)>,
 }
 
 impl World {
@@ -56,6 +62,9 @@ impl World {
         if options.plants("no-index") {
             admin.execute("DROP INDEX tracker.issue_by_age, tracker.issue_unfinished").await?;
         }
+        if options.plants("no-filter-index") {
+            admin.execute("DROP INDEX tracker.issue_by_assignee, tracker.issue_by_status").await?;
+        }
         let named = vec![
             ("{workspace}", "acme".to_owned()),
             ("{project}", id(&project).to_owned()),
@@ -63,7 +72,18 @@ impl World {
             ("{comment}", id(&comment).to_owned()),
             ("{request}", "req_00000000000000000000000000000000".to_owned()),
         ];
-        Ok(Self { kernel, client, issues, named })
+        let label: Uuid = sqlx::query_scalar("SELECT id FROM tracker.label WHERE name = 'Label 4'")
+            .fetch_one(&mut admin)
+            .await?;
+        let filters = vec![
+            ("assignee", "me".to_owned()),
+            ("label", format!("lab_{}", label.simple())),
+            ("priority", "urgent".to_owned()),
+            ("status", "in_progress".to_owned()),
+            ("target_id", id(&issue).to_owned()),
+            ("within_id", id(&project).to_owned()),
+        ];
+        Ok(Self { kernel, client, issues, named, filters })
     }
 
     /// Every path that can be looked at, with something in place of its parameters.
@@ -74,12 +94,21 @@ impl World {
                 let template = self.kernel.app.mounted(route);
                 let path = self.named.iter().fold(template, |path, (name, value)| path.replace(name, value));
                 let asked = ASKED.iter().find(|(end, _)| path.ends_with(end));
-                asked.map_or_else(|| path.clone(), |(_, query)| format!("{path}?{query}"))
+                let path = asked.map_or_else(|| path.clone(), |(_, query)| format!("{path}?{query}"));
+                (path, route.input().query)
             })
+            .flat_map(|(path, query)| self.filtered(&path, query.as_ref()).into_iter().chain([path]))
             .collect();
         // Files come out of the program.
         paths.retain(|path| !path.starts_with("/static/"));
         paths
+    }
+
+    /// The list once for each filter that it has.
+    fn filtered(&self, path: &str, query: Option<&Value>) -> Vec<String> {
+        let known = |name: &str| query.is_some_and(|schema| schema["properties"][name].is_object());
+        let filters = self.filters.iter().filter(|(name, _)| known(name) && !path.contains('?'));
+        filters.map(|(name, value)| format!("{path}?{name}={value}")).collect()
     }
 
     /// Has the page served once, so that connections and what is remembered between requests are there.
@@ -108,8 +137,8 @@ async fn fill(admin: &mut PgConnection, issues: i32, project: &str, issue: &str)
         format!(
             "INSERT INTO tracker.issue (workspace_id, id, project_id, number, title, body, status, priority, created_at, updated_at)
              SELECT w.workspace_id, gen_random_uuid(), '{project}', n + 1, 'Issue ' || n, 'What is wrong with ' || n,
-                    (ARRAY['open', 'in_progress', 'done'])[1 + n % 3],
-                    (ARRAY['none', 'low', 'medium', 'high', 'urgent'])[1 + n % 5],
+                    CASE WHEN n % {RARE} = 0 THEN 'in_progress' ELSE (ARRAY['open', 'done'])[1 + n % 2] END,
+                    CASE WHEN n % {RARE} = 0 THEN 'urgent' ELSE (ARRAY['none', 'low', 'medium', 'high'])[1 + n % 4] END,
                     now() - n * interval '1 minute', now() - n * interval '1 minute'
              FROM kernel_tenancy.workspace AS w, generate_series(1, {issues}) AS n"
         ),
@@ -129,10 +158,12 @@ async fn fill(admin: &mut PgConnection, issues: i32, project: &str, issue: &str)
              SELECT w.workspace_id, gen_random_uuid(), '{issue}', 'Comment ' || n, now(), now()
              FROM kernel_tenancy.workspace AS w, generate_series(1, {MANY}) AS n"
         ),
-        "INSERT INTO tracker.issue_label (workspace_id, issue_id, label_id)
-         SELECT i.workspace_id, i.id, l.id FROM tracker.issue AS i
-         JOIN tracker.label AS l ON l.workspace_id = i.workspace_id AND l.name IN ('Label 1', 'Label 2', 'Label 3')"
-            .to_owned(),
+        format!(
+            "INSERT INTO tracker.issue_label (workspace_id, issue_id, label_id)
+             SELECT i.workspace_id, i.id, l.id FROM tracker.issue AS i
+             JOIN tracker.label AS l ON l.workspace_id = i.workspace_id
+                 AND (l.name IN ('Label 1', 'Label 2', 'Label 3') OR l.name = 'Label 4' AND i.number % {RARE} = 0)"
+        ),
         format!(
             "WITH people AS (
                  INSERT INTO kernel_auth.\"user\" (id, email, email_key, name, password_hash, created_at, updated_at)

@@ -185,7 +185,7 @@ impl IssueOrder {
 
 impl Priority {
     /// The value of the column `priority_rank`.
-    fn rank(self) -> i16 {
+    pub(crate) fn rank(self) -> i16 {
         match self {
             Self::None => 0,
             Self::Low => 1,

@@ -109,7 +109,7 @@ pub(crate) async fn list(
         query.push(" AND i.status = ").push_bind(status.name());
     }
     if let Some(priority) = wanted.priority {
-        query.push(" AND i.priority = ").push_bind(priority.name());
+        query.push(" AND i.priority_rank = ").push_bind(priority.rank());
     }
     if let Some(assignee) = wanted.assignee {
         query.push(" AND i.assignee_id = ").push_bind(assignee);
