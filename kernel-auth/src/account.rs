@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
+use crate::action;
 use crate::auth::Auth;
 use crate::error::Error;
 use crate::event::SignedUp;
@@ -98,7 +99,7 @@ impl Auth {
             store::user::insert(tx.conn(), &row).await.map_err(|error| -> kernel_core::Error {
                 if violates(&error, "user_email_key") { Error::EmailTaken.into() } else { error.into() }
             })?;
-            audit(tx, AuditEntry::new("auth.sign_up").target("user", id)).await?;
+            audit(tx, AuditEntry::new(action::SIGN_UP).target("user", id)).await?;
             publish(tx, &SignedUp { user_id: id }).await?;
             hook::signed_up(tx, &SignUp::new(id, &row.name)).await?;
             let account = Account { id, name: row.name, email: row.email, email_verified: false };
@@ -131,7 +132,7 @@ impl Auth {
         }
         let account = found.ok_or(Error::CredentialsRefused)?.into_account();
         db.global(ctx, async |tx: &mut GlobalTx| {
-            audit(tx, AuditEntry::new("auth.log_in").target("user", account.id)).await?;
+            audit(tx, AuditEntry::new(action::LOG_IN).target("user", account.id)).await?;
             self.open_session(tx, account, before).await
         })
         .await

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use kernel_core::table::Function;
 use kernel_core::{Migrations, Pillar, Table};
 
-use crate::http;
 use crate::password::{HashCost, Passwords};
+use crate::{action, http};
 
 /// How long sessions last, and how passwords are hashed.
 #[derive(Debug, Clone)]
@@ -88,6 +88,7 @@ impl From<Auth> for Pillar {
                 Function::lookup("kernel_auth", "find_session(bytea, timestamptz)"),
                 Function::lookup("kernel_auth", "people(uuid[])"),
             ])
+            .audits(action::ALL)
             .messages(include_str!("../locales/en.json"))
             .routes(http::routes(&auth))
             .provides_people(Arc::new(auth.clone()))

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
+mod action;
 mod auth;
 mod error;
 pub mod event;

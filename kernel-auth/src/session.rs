@@ -11,6 +11,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::account::Account;
+use crate::action;
 use crate::auth::Auth;
 use crate::store;
 
@@ -107,7 +108,7 @@ impl Auth {
         if let Some(hash) = cookie.and_then(hash_of)
             && let Some(user) = store::session::delete(tx.conn(), &hash).await?
         {
-            audit(tx, AuditEntry::new("auth.log_out").target("user", user)).await?;
+            audit(tx, AuditEntry::new(action::LOG_OUT).target("user", user)).await?;
         }
         Ok(SetCookie::removal(COOKIE))
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::activity::ActivityConfig;
-use crate::audit::{self, AuditConfig};
+use crate::audit::{self, AuditAction, AuditConfig};
 use crate::cache::{CacheStore, Front};
 use crate::chore::Chore;
 use crate::clock::Clock;
@@ -156,6 +156,11 @@ impl App {
         &self.shared.messages
     }
 
+    /// The deeds that pillars tell the audit log of, by name.
+    pub fn audit_actions(&self) -> impl Iterator<Item = AuditAction> {
+        self.shared.db.hooks().audits.iter().copied()
+    }
+
     /// What the pillars need of the database.
     #[must_use]
     pub fn plan(&self) -> &MigrationPlan {
@@ -240,7 +245,7 @@ impl AppBuilder {
                 }
             }
             hooks.add(pillar.hooks);
-            hooks.add_activities(pillar.activities, pillar.names);
+            hooks.add_deeds(pillar.activities, pillar.audits, pillar.names);
             routes.extend(pillar.routes);
             checks.extend(pillar.health_checks);
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());

@@ -5,6 +5,7 @@
 //! was changed before it was sealed, and a database that was put back as a whole to an earlier state, unless an earlier
 //! [`Checkpoint`] is kept elsewhere.
 
+pub(crate) mod action;
 pub(crate) mod canon;
 #[cfg(feature = "testkit")]
 pub(crate) mod hostile;
@@ -25,6 +26,7 @@ use crate::id::{Id, Noun};
 use crate::secret::Keyring;
 use crate::store;
 
+pub use action::AuditAction;
 #[cfg(feature = "testkit")]
 pub use canon::AuditFault;
 #[cfg(not(feature = "testkit"))]
@@ -46,15 +48,15 @@ impl Noun for AuditNoun {
 /// What happened, for the audit log. Actor, workspace, address and time come from the transaction.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
-    action: &'static str,
+    action: AuditAction,
     target: Option<(&'static str, Uuid)>,
     metadata: Map<String, Value>,
 }
 
 impl AuditEntry {
-    /// A deed with its dotted name: `tracker.issue.delete`.
+    /// A deed.
     #[must_use]
-    pub fn new(action: &'static str) -> Self {
+    pub fn new(action: AuditAction) -> Self {
         Self { action, target: None, metadata: Map::new() }
     }
 
@@ -95,7 +97,7 @@ pub async fn audit(tx: &mut impl Tx, entry: AuditEntry) -> Result<(), DbError> {
         actor_type: ctx.actor().kind(),
         actor_id: ctx.actor().id(),
         acting_as,
-        action: entry.action,
+        action: entry.action.name(),
         target_type: entry.target.map(|(noun, _)| noun),
         target_id: entry.target.map(|(_, id)| id),
         metadata,

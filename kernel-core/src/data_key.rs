@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretBox;
 use tokio::time::timeout;
 
+use crate::audit::action::{DATA_KEY_REWRAP, DATA_KEY_ROTATE};
 use crate::audit::{AuditEntry, audit};
 use crate::ctx::Ctx;
 use crate::db::{Db, DbError, GlobalTx, Tx};
@@ -188,7 +189,7 @@ impl Keyring {
         db.global(ctx, async |tx: &mut GlobalTx| {
             // Another process that makes the same one at the same time has done what was asked for.
             if table::insert(tx.conn(), &row).await.map_err(DbError::from)? {
-                audit(tx, AuditEntry::new("core.data_key.rotate").detail("number", row.number)).await?;
+                audit(tx, AuditEntry::new(DATA_KEY_ROTATE).detail("number", row.number)).await?;
             }
             Ok::<_, DbError>(())
         })
@@ -211,8 +212,7 @@ impl Keyring {
                 .global(ctx, async |tx: &mut GlobalTx| {
                     let written = table::rewrap(tx.conn(), row.number, &row.wrapped, &wrapped).await?;
                     if written {
-                        audit(tx, AuditEntry::new("core.data_key.rewrap").detail("number", row.number))
-                            .await?;
+                        audit(tx, AuditEntry::new(DATA_KEY_REWRAP).detail("number", row.number)).await?;
                     }
                     Ok::<_, DbError>(written)
                 })

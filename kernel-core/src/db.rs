@@ -161,6 +161,10 @@ impl Db {
         Ok(Self { shared: Arc::new(shared), hooks: Arc::default() })
     }
 
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
     pub(crate) fn with_hooks(&self, hooks: Hooks) -> Self {
         Self { shared: self.shared.clone(), hooks: Arc::new(hooks) }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::activity::{ActivityKind, Names, Things};
+use crate::audit::AuditAction;
 use crate::cache::Front;
 use crate::db::sealed::Sealed;
 use crate::db::{GlobalTx, TenantTx, Tx};
@@ -86,6 +87,8 @@ pub struct Hooks {
     pub(crate) redaction: Redaction,
     /// What may be recorded in the feed.
     pub(crate) activities: Vec<ActivityKind>,
+    /// What the audit log is told of.
+    pub(crate) audits: Vec<AuditAction>,
     /// What things are called.
     pub(crate) names: Names,
     pub(crate) messages: Arc<Messages>,
@@ -106,12 +109,15 @@ impl Hooks {
         self.sealed = tables.iter().flat_map(Table::sealed_columns).collect();
     }
 
-    pub(crate) fn add_activities(
+    /// Adds what a pillar tells of, and who knows what things are called.
+    pub(crate) fn add_deeds(
         &mut self,
         kinds: Vec<ActivityKind>,
+        audits: Vec<AuditAction>,
         names: Vec<(&'static str, Arc<dyn Things>)>,
     ) {
         self.activities.extend(kinds);
+        self.audits.extend(audits);
         self.names.extend(names);
     }
 }

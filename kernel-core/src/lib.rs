@@ -41,7 +41,7 @@ mod workspace;
 pub use activity::{ActivityConfig, ActivityEntry, ActivityKind};
 pub use actor::Actor;
 pub use app::{App, AppBuilder, Config, Problem, Problems, Resealed};
-pub use audit::{AuditConfig, AuditEntry, audit};
+pub use audit::{AuditAction, AuditConfig, AuditEntry, audit};
 pub use catalog::Finding;
 pub use chore::Chore;
 pub use clock::Clock;
@@ -77,6 +77,7 @@ fn core_pillar() -> Pillar {
     core_tables()
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
+        .audits(audit::action::OWN)
         .functions(core_functions())
 }
 

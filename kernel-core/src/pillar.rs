@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::activity::{ActivityKind, Things};
+use crate::audit::AuditAction;
 use crate::chore::Chore;
 use crate::db::{GlobalTx, TenantTx};
 use crate::doctor::{self, Check};
@@ -37,6 +38,7 @@ pub struct Pillar {
     pub(crate) jobs: Vec<JobDef>,
     pub(crate) subscribers: Vec<Subscriber>,
     pub(crate) chores: Vec<Chore>,
+    pub(crate) audits: Vec<AuditAction>,
     pub(crate) activities: Vec<ActivityKind>,
     pub(crate) names: Vec<(&'static str, Arc<dyn Things>)>,
     pub(crate) hooks: Hooks,
@@ -141,6 +143,13 @@ impl Pillar {
     #[must_use]
     pub fn chore(mut self, chore: Chore) -> Self {
         self.chores.push(chore);
+        self
+    }
+
+    /// The deeds that it tells the audit log of.
+    #[must_use]
+    pub fn audits(mut self, actions: &[AuditAction]) -> Self {
+        self.audits.extend(actions);
         self
     }
 

@@ -9,6 +9,7 @@ use kernel_core::{ActivityEntry, AuditEntry, Id, Noun, Role, TenantTx, Tx, UserI
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::action;
 use crate::activity::{MEMBER_JOINED, ROLE_CHANGED};
 use crate::error::Error;
 use crate::event::RoleChanged;
@@ -60,8 +61,7 @@ impl Tenancy {
     pub async fn join(&self, tx: &mut TenantTx, user: UserId, role: Role) -> Result<(), kernel_core::Error> {
         let (workspace, id, now) = (tx.workspace_id(), tx.ctx().new_id(), tx.ctx().now());
         if store::membership::insert(tx.conn(), workspace, id, user, role, now).await? {
-            let entry =
-                AuditEntry::new("tenancy.member.join").target("user", user).detail("role", role.name());
+            let entry = AuditEntry::new(action::MEMBER_JOIN).target("user", user).detail("role", role.name());
             audit(tx, entry).await?;
             let joined = ActivityEntry::new(MEMBER_JOINED, "user", user).by(Some(user));
             record(tx, joined.word("role", role.name())).await?;
@@ -141,7 +141,7 @@ impl Tenancy {
             return Err(Error::LastOwner.into());
         }
         store::membership::update_role(tx.conn(), workspace, user, change.role, now).await?;
-        let entry = AuditEntry::new("tenancy.member.role").target("user", user);
+        let entry = AuditEntry::new(action::MEMBER_ROLE).target("user", user);
         audit(tx, entry.detail("from", old.name()).detail("to", change.role.name())).await?;
         let changed = ActivityEntry::new(ROLE_CHANGED, "user", user);
         record(tx, changed.word("role", change.role.name())).await?;

@@ -7,7 +7,7 @@ use kernel_core::table::Function;
 use kernel_core::{Ctx, Db, DbError, Error, Migrations, Pillar, Table};
 use sqlx::PgConnection;
 
-use crate::{activity, feature, http, permission, store};
+use crate::{action, activity, feature, http, permission, store};
 
 /// Workspaces and memberships.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +32,7 @@ impl From<Tenancy> for Pillar {
             ])
             .permissions(permission::ALL)
             .features(feature::ALL)
+            .audits(action::ALL)
             .activities(activity::ALL)
             .names("workspace", activity::WorkspaceName)
             .messages(include_str!("../locales/en.json"))

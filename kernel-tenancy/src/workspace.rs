@@ -11,6 +11,7 @@ use kernel_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::action;
 use crate::activity::{WORKSPACE_CREATED, WORKSPACE_RENAMED};
 use crate::error::Error;
 use crate::event::WorkspaceCreated;
@@ -88,7 +89,7 @@ impl Tenancy {
                 if violates(&error, "workspace_slug") { Error::SlugTaken.into() } else { error.into() }
             })?;
             self.join(tx, owner, Role::Owner).await?;
-            audit(tx, AuditEntry::new("tenancy.workspace.create").target("workspace", id)).await?;
+            audit(tx, AuditEntry::new(action::WORKSPACE_CREATE).target("workspace", id)).await?;
             record(tx, ActivityEntry::new(WORKSPACE_CREATED, "workspace", id).by(Some(owner))).await?;
             publish(tx, &WorkspaceCreated { workspace_id: id, owner_id: owner }).await?;
             let created = hook::WorkspaceCreated::new(id, new.slug.to_string(), owner);
@@ -144,7 +145,7 @@ impl Tenancy {
     ) -> Result<Workspace, kernel_core::Error> {
         let (id, now) = (tx.workspace_id(), tx.ctx().now());
         let renamed = store::workspace::rename(tx.conn(), id, &edit.name, now).await?;
-        audit(tx, AuditEntry::new("tenancy.workspace.update").target("workspace", id)).await?;
+        audit(tx, AuditEntry::new(action::WORKSPACE_UPDATE).target("workspace", id)).await?;
         record(tx, ActivityEntry::new(WORKSPACE_RENAMED, "workspace", id)).await?;
         renamed.ok_or_else(kernel_core::Error::not_found)
     }

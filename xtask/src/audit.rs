@@ -68,13 +68,15 @@ pub async fn run(options: Options) -> Result<Outcome> {
         let server = Arc::new(options.postgres().await?);
         let tripwire = isolation::silent_routes(&server, options.plants(SILENT_ROUTE)).await?;
         clock.done("privileged routes");
-        let silent = tripwire.silent.join(", ");
+        let (silent, undeclared) = (tripwire.silent.join(", "), tripwire.undeclared.join(", "));
         outcome = outcome
             .value("privileged_routes", tripwire.routes)
             .value("silent", tripwire.silent.len())
+            .value("undeclared", tripwire.undeclared.len())
             .require(tripwire.routes >= 5, "hardly any privileged route was called")
             .require(tripwire.open.is_empty(), format!("could not be called: {}", tripwire.open.join(", ")))
-            .require(tripwire.silent.is_empty(), format!("no audit row of {silent}"));
+            .require(tripwire.silent.is_empty(), format!("no audit row of {silent}"))
+            .require(tripwire.undeclared.is_empty(), format!("no pillar declares {undeclared}"));
     }
     Ok(outcome)
 }

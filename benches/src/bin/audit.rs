@@ -20,7 +20,7 @@ use kernel_core::http::{Json, Route};
 use kernel_core::job::JobNoun;
 use kernel_core::testkit::{Client, TestKernel, config};
 use kernel_core::{
-    AppBuilder, AuditEntry, Clock, Entropy, Error, Event, Id, Pillar, TenantTx, Tx, Workspace, audit, publish,
+    AppBuilder, AuditAction, AuditEntry, Clock, Entropy, Error, Event, Id, Pillar, TenantTx, Tx, Workspace, audit, publish,
 };
 use kernel_jobs::{Jobs, Runner, RunnerConfig};
 use kernel_tenancy::Tenancy;
@@ -156,7 +156,7 @@ async fn insert(tx: &mut TenantTx, audits: bool) -> Result<Id<JobNoun>, Error> {
     .execute(tx.conn())
     .await?;
     if audits {
-        audit(tx, AuditEntry::new("bench.ticket.create").target("ticket", id)).await?;
+        audit(tx, AuditEntry::new(AuditAction::new("bench.ticket.create")).target("ticket", id)).await?;
     }
     Ok(id)
 }

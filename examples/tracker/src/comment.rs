@@ -7,6 +7,7 @@ use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish, vi
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::action;
 use crate::activity::{COMMENT_CREATED, about, record};
 use crate::error::Error;
 use crate::event::{CommentCreated, CommentDeleted, CommentUpdated};
@@ -186,7 +187,7 @@ impl Tracker {
             return Err(Error::CommentNotOwn.into());
         }
         store::comment::delete(tx.conn(), workspace, id).await?;
-        let entry = AuditEntry::new("tracker.comment.delete").target("comment", id);
+        let entry = AuditEntry::new(action::COMMENT_DELETE).target("comment", id);
         audit(tx, entry.detail("issue", issue.listed.id.to_string()).detail("own", comment.is_by(me)))
             .await?;
         publish(tx, &CommentDeleted { issue: issue.subject(me), comment_id: id }).await?;

@@ -18,6 +18,7 @@ use kernel_core::{ActivityEntry, AuditEntry, TenantTx, Tx, UserId, audit, publis
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::action;
 use crate::activity::{ISSUE_IMPORTED, record};
 use crate::error::Error;
 use crate::event::IssuesImported;
@@ -83,7 +84,7 @@ impl Tracker {
         let last_number = last.ok_or_else(kernel_core::Error::not_found)?;
         let first_number = last_number - count + 1;
         self.insert_rows(tx, project, &file, &people, first_number..=last_number).await?;
-        let entry = AuditEntry::new("tracker.issue.import").target("project", project);
+        let entry = AuditEntry::new(action::ISSUE_IMPORT).target("project", project);
         audit(tx, entry.detail("first_number", first_number).detail("count", count)).await?;
         publish(tx, &IssuesImported { project_id: project, first_number, count, user_id: author }).await?;
         let imported = ActivityEntry::new(ISSUE_IMPORTED, "project", project).within("project", project);

@@ -11,6 +11,7 @@ use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::action;
 use crate::activity::{ISSUE_ASSIGNED, ISSUE_CREATED, ISSUE_DELETED, ISSUE_MOVED, about, record};
 use crate::error::Error;
 use crate::event::{IssueAssigned, IssueCreated, IssueDeleted, IssueMoved, Subject};
@@ -336,7 +337,7 @@ impl Tracker {
         let workspace = tx.workspace_id();
         let issue = self.lock_issue(tx, id).await?;
         store::issue::delete(tx.conn(), workspace, id).await?;
-        let entry = AuditEntry::new("tracker.issue.delete").target("issue", id);
+        let entry = AuditEntry::new(action::ISSUE_DELETE).target("issue", id);
         audit(tx, entry.detail("number", issue.listed.number)).await?;
         let me = tx.ctx().actor().user();
         publish(tx, &IssueDeleted { issue: issue.subject(me) }).await?;

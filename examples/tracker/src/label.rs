@@ -9,6 +9,7 @@ use kernel_core::{AuditEntry, Id, Noun, TenantTx, Tx, UserId, audit, publish, vi
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::action;
 use crate::activity::{ISSUE_LABELLED, ISSUE_UNLABELLED, about, record};
 use crate::error::Error;
 use crate::event::{IssueLabelled, IssueUnlabelled};
@@ -192,7 +193,7 @@ impl Tracker {
         let workspace = tx.workspace_id();
         self.lock_label(tx, id).await?;
         store::label::delete(tx.conn(), workspace, id).await?;
-        audit(tx, AuditEntry::new("tracker.label.delete").target("label", id)).await?;
+        audit(tx, AuditEntry::new(action::LABEL_DELETE).target("label", id)).await?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! [`app`] puts the product together. The programs `tracker-axum` and `tracker-actix` serve it, and the tests call it
 //! in memory.
 
+mod action;
 mod activity;
 pub mod comment;
 mod error;

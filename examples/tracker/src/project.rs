@@ -7,6 +7,7 @@ use kernel_core::{ActivityEntry, AuditEntry, Id, Noun, TenantTx, Tx, UserId, aud
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::action;
 use crate::activity::{PROJECT_CREATED, PROJECT_DELETED, record};
 use crate::error::Error;
 use crate::event::{ProjectCreated, ProjectDeleted};
@@ -183,7 +184,7 @@ impl Tracker {
         if !store::project::mark_deleted(tx.conn(), workspace, id, now).await? {
             return Err(kernel_core::Error::not_found());
         }
-        audit(tx, AuditEntry::new("tracker.project.delete").target("project", id)).await?;
+        audit(tx, AuditEntry::new(action::PROJECT_DELETE).target("project", id)).await?;
         publish(tx, &ProjectDeleted { project_id: id }).await?;
         let me = tx.ctx().actor().user();
         record(tx, me, ActivityEntry::new(PROJECT_DELETED, "project", id)).await?;

@@ -12,7 +12,7 @@ use crate::hook::GettingStarted;
 use crate::job::{PurgeProject, purge_project};
 use crate::log::RequestLog;
 use crate::page::{Pages, Seen};
-use crate::{activity, http, page, permission};
+use crate::{action, activity, http, page, permission};
 
 /// The tracker's own texts.
 pub(crate) const TEXTS: &str = include_str!("../locales/en.json");
@@ -127,6 +127,7 @@ impl From<Tracker> for Pillar {
                 Table::tenant("tracker", "issue_label").public(&["issue_id", "label_id"]),
             ])
             .permissions(permission::ALL)
+            .audits(action::ALL)
             .messages(TEXTS)
             .routes(http::routes(&tracker))
             .routes(page::routes(&tracker))

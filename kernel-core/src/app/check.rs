@@ -133,6 +133,11 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
     twice("limit", of_all(|p| p.limits.iter().map(|x| x.name().to_owned()).collect()), problems);
     twice("job", of_all(job_kinds), problems);
     twice("chore", of_all(|p| p.chores.iter().map(|chore| chore.name().to_owned()).collect()), problems);
+    twice(
+        "audit action",
+        of_all(|p| p.audits.iter().map(|action| action.name().to_owned()).collect()),
+        problems,
+    );
     twice("activity", of_all(|p| p.activities.iter().map(|kind| kind.name().to_owned()).collect()), problems);
     twice("noun", of_all(|p| p.names.iter().map(|(noun, _)| (*noun).to_owned()).collect()), problems);
     let tables = of_all(|p| p.tables.iter().map(|t| format!("{}.{}", t.schema(), t.name())).collect());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 
+use super::action::AUDIT_DROP;
 use super::canon::Scheme;
 use super::{AuditEntry, audit};
 use crate::app::Config;
@@ -68,7 +69,7 @@ async fn drop_oldest(retention: Retention, tx: &mut GlobalTx) -> Result<Pace, Er
     let floors = store::floors(tx.conn(), cutoff, BATCH).await?;
     if floors.is_empty() {
         store::drop_partition(tx.conn(), month).await?;
-        let entry = AuditEntry::new("core.audit.drop").detail("month", month.format("%Y-%m").to_string());
+        let entry = AuditEntry::new(AUDIT_DROP).detail("month", month.format("%Y-%m").to_string());
         audit(tx, entry).await?;
         tracing::info!(%month, "a month of the audit log is dropped");
         return Ok(Pace::Again);

@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::begin::Open;
 use super::{Db, DbError, Login, Settle, TenantTx, Tx, sealed::Sealed, settle};
+use crate::audit::action::OPERATOR_OPEN;
 use crate::audit::{AuditEntry, audit};
 use crate::ctx::Ctx;
 use crate::hook::Hooks;
@@ -62,7 +63,7 @@ impl Db {
         let pool = (Login::Operator, pool);
         let open = self.open(pool, ctx, WorkspaceId::SYSTEM).await?;
         let mut record = OperatorTx { open: Some(open), ctx: ctx.clone() };
-        let entry = AuditEntry::new("operator.open").detail("reason", reason.0.as_str());
+        let entry = AuditEntry::new(OPERATOR_OPEN).detail("reason", reason.0.as_str());
         audit(&mut record, entry).await?;
         settle(record, Ok::<(), DbError>(())).await?;
 

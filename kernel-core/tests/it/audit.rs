@@ -2,13 +2,15 @@
 
 use kernel_core::audit::{self, AuditFilter, AuditOrder, audit};
 use kernel_core::testkit::TestKernel;
-use kernel_core::{AuditEntry, Db, DbError, GlobalTx, OperatorTx, Reason, TenantTx, Tx, WorkspaceId};
+use kernel_core::{
+    AuditAction, AuditEntry, Db, DbError, GlobalTx, OperatorTx, Reason, TenantTx, Tx, WorkspaceId,
+};
 use sqlx::Executor;
 
 use crate::handle::{assert_nothing_left, leave_things, two_shops};
 
 async fn note(tx: &mut impl Tx, action: &'static str) -> Result<(), DbError> {
-    audit(tx, AuditEntry::new(action)).await
+    audit(tx, AuditEntry::new(AuditAction::new(action))).await
 }
 
 /// What was done in a workspace, by name: rows of one millisecond have no order.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use kernel_core::chore::{Chore, Pace};
 use kernel_core::testkit::{TestKernel, config};
-use kernel_core::{App, Db, GlobalTx, Job, JobDef, Pillar, Problem, Table, TenantTx};
+use kernel_core::{App, AuditAction, Db, GlobalTx, Job, JobDef, Pillar, Problem, Table, TenantTx};
 use sqlx::Executor;
 
 use crate::shop;
@@ -38,11 +38,15 @@ fn sweep() -> Chore {
 
 #[tokio::test]
 async fn what_is_declared_twice_or_lacks_a_provider_is_refused() {
-    let twice =
-        problems_of(|| vec![shop::pillar().permissions(ALL).permissions(&[SELL]), Pillar::new("shop")]);
+    const ITEM_SELL: AuditAction = AuditAction::new("shop.item.sell");
+    let twice = problems_of(|| {
+        let shop = shop::pillar().permissions(ALL).permissions(&[SELL]).audits(&[ITEM_SELL]);
+        vec![shop, Pillar::new("shop").audits(&[ITEM_SELL])]
+    });
     let twice = twice.await;
     assert!(twice.contains("the pillar shop is declared twice"), "{twice}");
     assert!(twice.contains("the permission shop.sell is declared twice"), "{twice}");
+    assert!(twice.contains("the audit action shop.item.sell is declared twice"), "{twice}");
 
     let jobs = problems_of(|| vec![shop::pillar().jobs([JobDef::new((), restock)])]).await;
     assert!(jobs.contains("shop.restock needs a job runner, and no pillar provides it"), "{jobs}");

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use kernel_core::testkit::TestKernel;
 use kernel_core::{
-    AuditEntry, Ctx, Db, DbError, ErrorKind, GlobalTx, OperatorTx, Reason, TenantTx, Tx, WorkspaceId, audit,
+    AuditAction, AuditEntry, Ctx, Db, DbError, ErrorKind, GlobalTx, OperatorTx, Reason, TenantTx, Tx,
+    WorkspaceId, audit,
 };
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
@@ -213,7 +214,7 @@ async fn staff_work_is_in_the_audit_log_even_when_it_fails() {
     assert!(matches!(seen.await, Err(DbError::Abandoned)));
     let mut admin = kernel.admin().await;
     let logged: Vec<String> = sqlx::query_scalar(
-        "SELECT metadata->>'reason' FROM kernel_core.audit_log WHERE action = 'operator.open'",
+        "SELECT metadata->>'reason' FROM kernel_core.audit_log WHERE action = 'core.operator.open'",
     )
     .fetch_all(&mut admin)
     .await
@@ -352,7 +353,11 @@ async fn the_audit_log_takes_rows_and_lets_none_go() {
     let (kernel, ctx, one, _) = two_shops().await;
     for statement in ["UPDATE kernel_core.audit_log SET action = 'x'", "DELETE FROM kernel_core.audit_log"] {
         let result = kernel.app.db().tenant(&ctx, &one, async |tx: &mut TenantTx| {
-            audit(tx, AuditEntry::new("shop.item.sell").target("workspace", tx.workspace_id())).await?;
+            audit(
+                tx,
+                AuditEntry::new(AuditAction::new("shop.item.sell")).target("workspace", tx.workspace_id()),
+            )
+            .await?;
             tx.conn().execute(statement).await.map_err(DbError::from)
         });
         let message = std::error::Error::source(&result.await.unwrap_err()).unwrap().to_string();

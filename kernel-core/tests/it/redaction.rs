@@ -3,7 +3,7 @@
 use kernel_core::audit::{self, AuditFilter, AuditOrder};
 use kernel_core::job::JobNoun;
 use kernel_core::testkit::{TestKernel, config};
-use kernel_core::{AuditEntry, Config, Error, Id, Redaction, TenantTx, Tx};
+use kernel_core::{AuditAction, AuditEntry, Config, Error, Id, Redaction, TenantTx, Tx};
 use serde_json::{Value, json};
 
 use crate::shop;
@@ -14,7 +14,7 @@ async fn kept(config: Config) -> Value {
     let (ctx, workspace) = (kernel.app.system("test"), kernel.found_workspace().await);
     let rows = kernel.app.db().tenant(&ctx, &workspace, async |tx: &mut TenantTx| {
         let item: Id<JobNoun> = tx.ctx().new_id();
-        let entry = AuditEntry::new("shop.item.rename")
+        let entry = AuditEntry::new(AuditAction::new("shop.item.rename"))
             .target("item", item)
             .detail("name", "Ada's lamp")
             .detail("shelf.name", "the left one")

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel_core::audit::{AuditFilter, AuditOrder, Broken, Checkpoint, Report, list, verify};
 use kernel_core::testkit::{self, TestKernel, config};
-use kernel_core::{AuditEntry, Clock, Config, DbError, GlobalTx, Reason, TenantTx, Workspace, audit};
+use kernel_core::{
+    AuditAction, AuditEntry, Clock, Config, DbError, GlobalTx, Reason, TenantTx, Workspace, audit,
+};
 use kernel_jobs::Jobs;
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::sync::oneshot;
@@ -20,7 +22,7 @@ async fn start(config: Config) -> TestKernel {
 async fn write(kernel: &TestKernel, workspace: &Workspace, rows: usize) {
     let ctx = kernel.app.system("test");
     for row in 0..rows {
-        let entry = || AuditEntry::new("test.row.write").detail("row", row);
+        let entry = || AuditEntry::new(AuditAction::new("test.row.write")).detail("row", row);
         let written =
             kernel.app.db().tenant(&ctx, workspace, async |tx: &mut TenantTx| audit(tx, entry()).await);
         written.await.unwrap();
@@ -88,7 +90,7 @@ async fn a_row_that_commits_late_is_sealed_late_and_never_skipped() {
         async move {
             let ctx = kernel.app.system("test");
             let late = async |tx: &mut TenantTx| {
-                audit(tx, AuditEntry::new("test.row.late")).await?;
+                audit(tx, AuditEntry::new(AuditAction::new("test.row.late"))).await?;
                 written.send(()).unwrap();
                 held.await.unwrap();
                 Ok::<_, DbError>(())
@@ -114,7 +116,7 @@ async fn what_is_undone_leaves_neither_row_nor_mark() {
     let workspace = kernel.found_workspace().await;
     let ctx = kernel.app.system("test");
     let undone = kernel.app.db().tenant(&ctx, &workspace, async |tx: &mut TenantTx| {
-        audit(tx, AuditEntry::new("test.row.undone")).await?;
+        audit(tx, AuditEntry::new(AuditAction::new("test.row.undone"))).await?;
         Err::<(), _>(DbError::Abandoned)
     });
     assert!(undone.await.is_err());
@@ -272,7 +274,7 @@ async fn months_beyond_retention_go_and_the_rest_still_verifies() {
     // One row of May commits after the first of June, so that the rows to drop are not those with the lowest numbers.
     let ctx = kernel.app.system("test");
     let late = async |tx: &mut TenantTx| {
-        audit(tx, AuditEntry::new("test.row.late")).await?;
+        audit(tx, AuditEntry::new(AuditAction::new("test.row.late"))).await?;
         kernel.clock.advance(TimeDelta::seconds(20));
         write(&kernel, &both, 2).await;
         seal(&kernel).await;
@@ -375,7 +377,7 @@ async fn a_workspace_reads_its_own_rows_by_what_they_say() {
     kernel.clock.advance(TimeDelta::seconds(1));
     let user = kernel.app.system("test").new_id();
     let ctx = kernel.user(user);
-    let deed = AuditEntry::new("test.deed").target("user", user);
+    let deed = AuditEntry::new(AuditAction::new("test.deed")).target("user", user);
     kernel.app.db().tenant(&ctx, &here, async |tx: &mut TenantTx| audit(tx, deed).await).await.unwrap();
     let all = AuditFilter::default();
     let filters = [

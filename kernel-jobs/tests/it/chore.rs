@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use kernel_core::chore::{Chore, Pace};
 use kernel_core::testkit::TestKernel;
-use kernel_core::{AppBuilder, AuditEntry, Error, ErrorKind, GlobalTx, Pillar, Tx, audit};
+use kernel_core::{AppBuilder, AuditAction, AuditEntry, Error, ErrorKind, GlobalTx, Pillar, Tx, audit};
 use kernel_jobs::Jobs;
 use tokio::sync::Semaphore;
 
@@ -61,7 +61,7 @@ impl Probe {
 
 async fn work(probe: Probe, tx: &mut GlobalTx) -> Result<Pace, Error> {
     let round = probe.started.fetch_add(1, Ordering::SeqCst) + 1;
-    audit(tx, AuditEntry::new("probe.chore.done")).await?;
+    audit(tx, AuditEntry::new(AuditAction::new("probe.chore.done"))).await?;
     match probe.then {
         Then::Again(times) if round < times => return Ok(Pace::Again),
         Then::Again(_) | Then::Rest => {}

@@ -87,7 +87,7 @@ async fn unsealed_audit_rows_show_until_they_are_sealed() {
     let workspace = kernel.found_workspace().await;
     let ctx = kernel.app.system("test");
     let written = kernel.app.db().tenant(&ctx, &workspace, async |tx: &mut kernel_core::TenantTx| {
-        kernel_core::audit(tx, kernel_core::AuditEntry::new("desk.look")).await
+        kernel_core::audit(tx, kernel_core::AuditEntry::new(kernel_core::AuditAction::new("desk.look"))).await
     });
     written.await.unwrap();
     kernel.clock.advance(TimeDelta::seconds(90));

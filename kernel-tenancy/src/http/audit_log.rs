@@ -8,6 +8,7 @@ use kernel_core::http::{Body, Call, Items, Paged, Reply};
 use kernel_core::{AuditEntry, Ctx, Db, DbError, Error, Id, TenantTx, Tx, Workspace, people};
 use serde_json::json;
 
+use crate::action;
 use crate::audit_log::{AuditEvent, ExportAudit, ExportFormat, ListAudit, users};
 use crate::permission::AUDIT_LOG_PERSONAL;
 use crate::tenancy::Tenancy;
@@ -32,7 +33,7 @@ pub(super) async fn list(
 pub(super) async fn export(_: Tenancy, call: Call, Body(wanted): Body<ExportAudit>) -> Result<Reply, Error> {
     let (ctx, format) = (call.ctx, wanted.format);
     let workspace = ctx.workspace()?.clone();
-    let note = AuditEntry::new("tenancy.audit_log.export").detail("wanted", json!(wanted));
+    let note = AuditEntry::new(action::AUDIT_LOG_EXPORT).detail("wanted", json!(wanted));
     call.db.tenant(&ctx, &workspace, async |tx: &mut TenantTx| kernel_core::audit(tx, note).await).await?;
     let mut filter = wanted.filter();
     // What is written from now on is not waited for, or a busy workspace's export would never end.

@@ -7,7 +7,7 @@ use http::Request;
 use kernel_core::http::{Reply, Resolution};
 use kernel_core::seam::AllIncluded;
 use kernel_core::testkit::{TestKernel, config};
-use kernel_core::{AuditEntry, Pillar, Role, TenantTx, audit};
+use kernel_core::{AuditAction, AuditEntry, Pillar, Role, TenantTx, audit};
 use kernel_tenancy::Tenancy;
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ async fn the_log_goes_out_whole_in_three_forms() {
     // More than one page of the export holds.
     let many = async |tx: &mut TenantTx| {
         for row in 0..1200 {
-            audit(tx, AuditEntry::new("test.row.write").detail("row", row)).await?;
+            audit(tx, AuditEntry::new(AuditAction::new("test.row.write")).detail("row", row)).await?;
         }
         Ok::<_, kernel_core::DbError>(())
     };

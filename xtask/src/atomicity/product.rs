@@ -7,8 +7,8 @@ use garde::Validate;
 use kernel_auth::Auth;
 use kernel_core::http::{Access, Body, Call, Created, Idempotency, Quota, Route};
 use kernel_core::{
-    App, AppBuilder, AuditEntry, Config, Ctx, Db, DbError, Error, Event, Id, Job, JobDef, LocalKeys,
-    Migrations, Noun, Pillar, RoleNames, Table, TenantTx, Tx, audit, publish,
+    App, AppBuilder, AuditAction, AuditEntry, Config, Ctx, Db, DbError, Error, Event, Id, Job, JobDef,
+    LocalKeys, Migrations, Noun, Pillar, RoleNames, Table, TenantTx, Tx, audit, publish,
 };
 use kernel_jobs::{Jobs, enqueue};
 use kernel_tenancy::Tenancy;
@@ -182,7 +182,7 @@ async fn insert(tx: &mut TenantTx, sale: &Sale) -> Result<(), Error> {
 
 async fn announce(tx: &mut TenantTx, sale: &Sale) -> Result<(), Error> {
     let id = sale.id.uuid();
-    audit(tx, AuditEntry::new("shop.sale.create").target("sale", sale.id)).await?;
+    audit(tx, AuditEntry::new(AuditAction::new("shop.sale.create")).target("sale", sale.id)).await?;
     publish(tx, &Sold { sale: id }).await?;
     enqueue(tx, &Ship { sale: id }).await?;
     Ok(())

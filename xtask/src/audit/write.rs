@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kernel_core::testkit::TestKernel;
-use kernel_core::{AuditEntry, DbError, Entropy, TenantTx, UserId, Workspace, WorkspaceId, audit};
+use kernel_core::{
+    AuditAction, AuditEntry, DbError, Entropy, TenantTx, UserId, Workspace, WorkspaceId, audit,
+};
 use tokio::task::JoinSet;
 
 const WRITERS: usize = 6;
@@ -106,7 +108,9 @@ impl Shared {
         let ctx = self.kernel.user(user);
         let written = self.kernel.app.db().tenant(&ctx, workspace, async |tx: &mut TenantTx| {
             for row in 0..rows {
-                let entry = AuditEntry::new("proof.row.write").target("user", user).detail("row", row);
+                let entry = AuditEntry::new(AuditAction::new("proof.row.write"))
+                    .target("user", user)
+                    .detail("row", row);
                 audit(tx, entry).await?;
             }
             match end {

@@ -6,8 +6,8 @@ use http::Method;
 use kernel_auth::Auth;
 use kernel_core::http::{Body, Created, Items, Paged, Route, Unfiltered};
 use kernel_core::{
-    AppBuilder, AuditEntry, Error, Event, Id, Migrations, Noun, Pillar, SealedColumn, Table, TenantTx, Tx,
-    audit, publish,
+    AppBuilder, AuditAction, AuditEntry, Error, Event, Id, Migrations, Noun, Pillar, SealedColumn, Table,
+    TenantTx, Tx, audit, publish,
 };
 use kernel_jobs::Jobs;
 use kernel_tenancy::Tenancy;
@@ -88,6 +88,9 @@ impl Event for ItemCreated {
     }
 }
 
+/// Somebody puts an item on a shelf.
+pub const ITEM_CREATE: AuditAction = AuditAction::new("shop.item.create");
+
 /// Where the token for the supplier's page lies.
 pub const ORDER_TOKEN: SealedColumn = SealedColumn::new("shop", "item", "order_token");
 
@@ -117,6 +120,7 @@ pub fn pillar() -> Pillar {
         .permissions(permission::ALL)
         .features(feature::ALL)
         .limits(limit::ALL)
+        .audits(&[ITEM_CREATE])
         .routes([
             Route::tenant(get, all, "shop.item.list", permission::ITEM_READ, (), list).summary("The items"),
             Route::tenant(post, all, "shop.item.create", permission::ITEM_CREATE, (), create)
@@ -132,7 +136,7 @@ pub async fn create((): (), tx: &mut TenantTx, Body(new): Body<NewItem>) -> Resu
     let ctx = tx.ctx().clone();
     let item = Item { id: ctx.new_id(), name: new.name, created_at: ctx.now() };
     store::insert(tx, &item).await?;
-    audit(tx, AuditEntry::new("shop.item.create").target("item", item.id)).await?;
+    audit(tx, AuditEntry::new(ITEM_CREATE).target("item", item.id)).await?;
     publish(tx, &ItemCreated { item_id: item.id }).await?;
     Ok(Created(item))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use http::Method;
-use kernel_core::Role;
+use kernel_core::{AuditAction, Role};
 use serde_json::{Value, json};
 
 use super::exchange::Answer;
@@ -180,6 +180,14 @@ impl<'w> Drive<'w> {
     pub(super) async fn audit_rows(&self) -> Result<i64> {
         let count = "SELECT count(*) FROM kernel_core.audit_log";
         Ok(sqlx::query_scalar(count).fetch_one(&mut self.place.admin().await?).await?)
+    }
+
+    /// What the audit log tells of and no pillar declares.
+    pub(super) async fn undeclared_actions(&self) -> Result<Vec<String>> {
+        let declared: Vec<_> = self.world.app.audit_actions().map(AuditAction::name).collect();
+        let told =
+            "SELECT DISTINCT action FROM kernel_core.audit_log WHERE action <> ALL ($1) ORDER BY action";
+        Ok(sqlx::query_scalar(told).bind(declared).fetch_all(&mut self.place.admin().await?).await?)
     }
 
     pub(super) async fn keep_moment(&mut self) -> Result<()> {

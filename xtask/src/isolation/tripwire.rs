@@ -26,6 +26,8 @@ pub struct Tripwire {
     pub silent: Vec<String>,
     /// Those that could not be called with success.
     pub open: Vec<String>,
+    /// Actions that the log tells of, and no pillar declares.
+    pub undeclared: Vec<String>,
 }
 
 /// Calls every route of the example product, and looks at the audit log after those that write and need a permission
@@ -57,6 +59,7 @@ pub async fn silent_routes(server: &Arc<Postgres>, plants: bool) -> Result<Tripw
             .into_iter()
             .filter(|line| privileged.iter().copied().filter(is_open).any(|one| line.starts_with(&one.name)))
             .collect(),
+        undeclared: drive.undeclared_actions().await?,
     };
     drop(drive);
     world.close().await;

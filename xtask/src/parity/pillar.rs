@@ -9,7 +9,7 @@ use kernel_core::http::{
     Access, Body, BodyFile, Call, Created, Either, Head, Html, Idempotency, Incoming, Input, InputShape,
     Json, NoContent, Path, Query, RateClass, Route, SeeOther,
 };
-use kernel_core::{AuditEntry, Error, ErrorKind, GlobalTx, Pillar, TenantTx, Tx, audit};
+use kernel_core::{AuditAction, AuditEntry, Error, ErrorKind, GlobalTx, Pillar, TenantTx, Tx, audit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -172,7 +172,7 @@ async fn show(runs: Runs, _: &mut TenantTx, Path(number): Path<u32>) -> Result<J
 
 async fn create(runs: Runs, tx: &mut TenantTx, Body(note): Body<Note>) -> Result<Created<Note>, Error> {
     let _run = runs.begin();
-    audit(tx, AuditEntry::new("parity.note.create")).await?;
+    audit(tx, AuditEntry::new(AuditAction::new("parity.note.create"))).await?;
     Ok(Created(note))
 }
 
@@ -199,7 +199,7 @@ async fn upload(runs: Runs, tx: &mut TenantTx, Upload(file): Upload) -> Result<J
         at += piece.len() as u64;
         count += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
     }
-    audit(tx, AuditEntry::new("parity.upload.create")).await?;
+    audit(tx, AuditEntry::new(AuditAction::new("parity.upload.create"))).await?;
     Ok(Json((at, count)))
 }
 
@@ -234,7 +234,7 @@ async fn whoami(runs: Runs, tx: &mut GlobalTx, (): ()) -> Result<Json<String>, E
 
 async fn write_letter(runs: Runs, tx: &mut GlobalTx, Body(note): Body<Note>) -> Result<Created<Note>, Error> {
     let _run = runs.begin();
-    audit(tx, AuditEntry::new("parity.letter.create")).await?;
+    audit(tx, AuditEntry::new(AuditAction::new("parity.letter.create"))).await?;
     Ok(Created(note))
 }
 

@@ -9,8 +9,9 @@ use kernel_core::event::Delivered;
 use kernel_core::http::{Body, Created, Idempotency, Quota, Route};
 use kernel_core::job::JobNoun;
 use kernel_core::{
-    AppBuilder, AuditEntry, Config, DbError, Error, ErrorKind, Event, Id, Job, JobDef, KeyProvider,
-    Migrations, Noun, Pillar, Sealed, SealedColumn, Subscriber, Table, TenantTx, Tx, audit, publish, seal,
+    AppBuilder, AuditAction, AuditEntry, Config, DbError, Error, ErrorKind, Event, Id, Job, JobDef,
+    KeyProvider, Migrations, Noun, Pillar, Sealed, SealedColumn, Subscriber, Table, TenantTx, Tx, audit,
+    publish, seal,
 };
 use kernel_jobs::{Jobs, enqueue};
 use kernel_tenancy::Tenancy;
@@ -191,7 +192,7 @@ async fn create(
     if fault == Some(Fault::LoggedName) {
         tracing::info!("the channel {name} is opened");
     }
-    let entry = AuditEntry::new("vault.channel.create").target("channel", id);
+    let entry = AuditEntry::new(AuditAction::new("vault.channel.create")).target("channel", id);
     audit(tx, entry.detail("after", json!({ "name": name, "token": token }))).await?;
     insert(tx, id, &name, &token, fault).await?;
     match ends {
