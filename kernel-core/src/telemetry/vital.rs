@@ -11,7 +11,7 @@ use super::metric::{Counter, Gauge, Gauges, Histogram, Kind, Labels, Metrics, SE
 use super::process;
 use crate::app::App;
 use crate::db::{Db, Login};
-use crate::http::{HttpConfig, Table as Routes, mounted};
+use crate::http::{HttpConfig, Table as Routes, mounted, refusals};
 use crate::id::WorkspaceId;
 
 /// What spans of transactions are logged under: at DEBUG, so that only who asks for them pays for them.
@@ -56,6 +56,8 @@ impl Vitals {
 pub(crate) struct HttpMeter {
     routes: HashMap<&'static str, RouteMeter>,
     unmatched: RouteMeter,
+    refused: Vec<(StatusCode, Counter)>,
+    refused_otherwise: Counter,
     in_flight: Gauge,
     abandoned: Counter,
 }
@@ -95,12 +97,25 @@ impl HttpMeter {
             "Requests whose client left before there was an answer.",
             Labels::none(),
         );
+        let refused = metrics.counter(
+            "http_requests_refused_total",
+            "Requests that were answered with 4xx or 5xx, by exact status.",
+            Labels::of("status", refusals().map(|status| status.as_str().to_owned())),
+        );
         Self {
+            refused: refusals().map(|status| (status, refused.of([status.as_str()]))).to_vec(),
+            // A status that only a handler of the host's own, or a response that was made by hand, can have.
+            refused_otherwise: refused.of([""]),
             routes: templates.iter().map(|(name, [method, route])| (*name, meter(method, route))).collect(),
             unmatched: meter(UNMATCHED[0], UNMATCHED[1]),
             in_flight: gauge("http_requests_in_flight", "Requests that are being answered."),
             abandoned: abandoned.of([]),
         }
+    }
+
+    fn refused(&self, status: StatusCode) -> &Counter {
+        let known = self.refused.iter().find(|(known, _)| *known == status);
+        known.map_or(&self.refused_otherwise, |(_, counter)| counter)
     }
 
     fn route(&self, operation: Option<&str>) -> &RouteMeter {
@@ -140,7 +155,11 @@ impl<M: AsRef<HttpMeter>> Flight<M> {
     pub(crate) fn land(mut self, status: Option<StatusCode>) {
         self.landed = true;
         let class = status.map_or(1, |status| usize::from(status.as_u16() / 100)).clamp(1, CLASSES.len());
-        let route = self.meter.as_ref().route(self.operation);
+        let meter = self.meter.as_ref();
+        if let Some(status) = status.filter(|status| status.is_client_error() || status.is_server_error()) {
+            meter.refused(status).add(1);
+        }
+        let route = meter.route(self.operation);
         route.by_class[class - 1].add(1);
         route.seconds.record_duration(self.since.elapsed());
     }

@@ -46,6 +46,11 @@ pub const ROWS: &[Row] = &[
                 )],
             ),
             panel(
+                "Refused requests by status",
+                "reqps",
+                &[("sum by (status) (rate(http_requests_refused_total[5m])) > 0", "{{status}}")],
+            ),
+            panel(
                 "Duration",
                 "s",
                 &[

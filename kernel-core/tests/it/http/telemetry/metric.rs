@@ -1,6 +1,10 @@
 //! Metrics: what is counted, and that nobody makes new series.
 
-use http::Request;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use kernel_core::http::{Access, Call, Reply, Route};
+use kernel_core::testkit::{Client, TestKernel};
+use kernel_core::{Error, Pillar};
 
 use super::super::ask::Ask;
 use super::super::shop::Shop;
@@ -34,12 +38,26 @@ async fn requests_are_counted_by_template_and_transactions_by_their_end() {
     assert_eq!(value(&text, &format!("http_request_duration_seconds_count{{{route}}}")), 4);
     let other = "http_requests_total{method=\"other\",route=\"other\",status=\"4xx\"}";
     assert_eq!(value(&text, other), 1);
+    let refused = |status| value(&text, &format!("http_requests_refused_total{{status=\"{status}\"}}"));
+    let found = ["409", "404", "500", "401", "other"].map(refused);
+    assert_eq!(found, [1, 1, 1, 0, 0], "{text}");
     assert_eq!(value(&text, "http_requests_in_flight"), 0);
     assert_eq!(value(&text, &committed) - before, 2);
     assert_eq!(value(&text, &undone) - undone_before, 2);
     assert_eq!(value(&text, "kernel_db_transactions_opening{login=\"app\"}"), 0);
     assert!(value(&text, "kernel_db_connections_max{login=\"app\"}") > 0);
     assert!(!text.contains("acme") && !text.contains(&shop.acme.id().to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn a_refusal_with_a_status_of_the_hosts_own_counts_as_other() {
+    async fn brew((): (), _: Call, (): ()) -> Result<Reply, Error> {
+        Ok(Reply::Full(Response::builder().status(418).body(Bytes::new()).unwrap()))
+    }
+    let route = || Route::free(Method::GET, "/brew", "pot.brew", Access::Public, (), brew);
+    let kernel = TestKernel::start(|app| app.with(Pillar::new("pot").routes([route()]))).await;
+    assert_eq!(Client::new(&kernel.app).get("/api/v1/brew").await.status, 418);
+    assert_eq!(value(&kernel.app.metrics().text(), "http_requests_refused_total{status=\"other\"}"), 1);
 }
 
 #[tokio::test]
