@@ -267,8 +267,8 @@ impl AppBuilder {
         hooks.learn(&plan.tables, &config.telemetry.redaction);
         let (spool, messages, metrics) =
             (Spool::new(&config.http), Arc::new(messages), &config.telemetry.metrics);
-        let vitals = Vitals::new(metrics, &routes, &config.http, &db);
-        let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
+        let vitals = Vitals::new(&config, &routes, &db);
+        let reports = Arc::new(Reports::new(&config.telemetry));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
         (hooks.messages, hooks.cache) = (messages.clone(), Some(Front::open(&config, &db, &keyring)));
         let db = db.with_hooks(hooks);

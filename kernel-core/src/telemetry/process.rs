@@ -1,7 +1,8 @@
-//! What the process itself uses, where the system tells: CPU and memory on Linux, tasks of the runtime everywhere.
+//! What the process is, and what it uses where the system tells: CPU and memory on Linux, tasks of the runtime everywhere.
 
 use std::fs;
 
+use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
 use super::metric::{Kind, Labels, Metrics, precise};
@@ -10,6 +11,26 @@ use super::metric::{Kind, Labels, Metrics, precise};
 const TICKS: f64 = 100.0;
 /// Of memory, in the kernel's own table.
 const KIB: f64 = 1024.0;
+
+/// Shows which version of the product runs since when.
+pub(super) fn introduce(metrics: &Metrics, release: &str, started: DateTime<Utc>) {
+    let versions = [release.to_owned(), env!("CARGO_PKG_VERSION").to_owned()];
+    metrics.observe(
+        Kind::Gauge,
+        "kernel_build_info",
+        "Always 1: its labels are the version of the product and that of the kernel.",
+        Labels::listed(["version", "kernel"], [versions]),
+        || vec![1.0],
+    );
+    let seconds = precise(u64::try_from(started.timestamp()).unwrap_or_default());
+    metrics.observe(
+        Kind::Gauge,
+        "process_start_time_seconds",
+        "When the app was built, in seconds since 1970.",
+        Labels::none(),
+        move || vec![seconds],
+    );
+}
 
 pub(super) fn register(metrics: &Metrics) {
     metrics.observe(

@@ -9,7 +9,7 @@ use tracing::Span;
 
 use super::metric::{Counter, Gauge, Gauges, Histogram, Kind, Labels, Metrics, SECONDS, precise};
 use super::process;
-use crate::app::App;
+use crate::app::{App, Config};
 use crate::db::{Db, Login};
 use crate::http::{HttpConfig, Table as Routes, mounted, refusals};
 use crate::id::WorkspaceId;
@@ -35,7 +35,9 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
-    pub(crate) fn new(metrics: &Metrics, routes: &Routes, config: &HttpConfig, db: &Db) -> Self {
+    pub(crate) fn new(config: &Config, routes: &Routes, db: &Db) -> Self {
+        let (metrics, started) = (&config.telemetry.metrics, config.clock.now());
+        process::introduce(metrics, &config.telemetry.release, started);
         process::register(metrics);
         connections(metrics, db);
         let reruns = metrics.counter(
@@ -44,7 +46,7 @@ impl Vitals {
             Labels::none(),
         );
         Self {
-            http: HttpMeter::new(metrics, routes, config),
+            http: HttpMeter::new(metrics, routes, &config.http),
             db: Arc::new(DbMeter::new(metrics)),
             reruns: reruns.of([]),
         }

@@ -139,6 +139,12 @@ pub const ROWS: &[Row] = &[
                 ],
             ),
             panel("Tasks of the runtime", "short", &[("sum by (state) (kernel_runtime_tasks)", "{{state}}")]),
+            panel(
+                "Processes by version",
+                "short",
+                &[("count by (version) (kernel_build_info)", "{{version}}")],
+            ),
+            panel("Running for", "s", &[("time() - process_start_time_seconds", "{{instance}}")]),
         ],
     },
     Row {

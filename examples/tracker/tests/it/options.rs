@@ -133,6 +133,16 @@ async fn the_example_tells_the_defaults() {
 }
 
 #[tokio::test]
+async fn the_version_is_the_programs_unless_the_installation_says_another() {
+    let needed = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
+    let release = async |more: &[(&str, &str)]| {
+        read(&[&needed[..], more].concat()).await.unwrap().config.telemetry.release
+    };
+    assert_eq!(release(&[]).await, concat!("tracker@", env!("CARGO_PKG_VERSION")));
+    assert_eq!(release(&[("APP_VERSION", "1.4.0")]).await, "tracker@1.4.0");
+}
+
+#[tokio::test]
 async fn connections_and_the_pooler_are_the_installations() {
     let needed = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
     let read = async |more: &[(&str, &str)]| {

@@ -91,6 +91,17 @@ async fn transactions_that_are_run_again_and_refusals_are_counted() {
 }
 
 #[tokio::test]
+async fn the_version_that_runs_and_its_start_are_shown() {
+    let shop = Shop::configured(|config| "shop@1.4.0".clone_into(&mut config.telemetry.release)).await;
+    shop.kernel.clock.advance(chrono::TimeDelta::hours(1));
+    let text = text(&shop);
+    let kernel = env!("CARGO_PKG_VERSION");
+    assert_eq!(value(&text, &format!("kernel_build_info{{version=\"shop@1.4.0\",kernel=\"{kernel}\"}}")), 1);
+    let running = shop.kernel.clock.now().timestamp() - value(&text, "process_start_time_seconds");
+    assert_eq!(running, 3600);
+}
+
+#[tokio::test]
 async fn strangers_make_no_series() {
     let shop = Shop::open().await;
     let series = || text(&shop).lines().count();
