@@ -50,8 +50,8 @@ pub async fn serve(
     ended
 }
 
-/// Answers `GET /metrics` on a listener of its own until `shutdown` is ready. Bind it to an address that only Prometheus
-/// reaches: it asks for no credentials.
+/// Answers what [`App::scrape`] answers, `GET /metrics` and `GET /health`, on a listener of its own until `shutdown` is
+/// ready. Bind it to an address that only Prometheus and operators reach: it asks for no credentials.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -69,5 +69,5 @@ pub async fn serve_metrics(
 #[expect(clippy::future_not_send, reason = "an actix request stays on its thread")]
 async fn scraped(request: HttpRequest) -> HttpResponse {
     let app = request.app_data::<App>().expect("the server registers it for every route");
-    translate::response(Reply::Full(app.scrape(&translate::head(&request))))
+    translate::response(Reply::Full(app.scrape(&translate::head(&request)).await))
 }

@@ -77,8 +77,8 @@ pub async fn serve(
     Ok(())
 }
 
-/// Answers `GET /metrics` on a listener of its own until `shutdown` is ready. Bind it to an address that only Prometheus
-/// reaches: it asks for no credentials.
+/// Answers what [`App::scrape`] answers, `GET /metrics` and `GET /health`, on a listener of its own until `shutdown` is
+/// ready. Bind it to an address that only Prometheus and operators reach: it asks for no credentials.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -90,7 +90,7 @@ pub async fn serve_metrics(
     let asked = app.clone();
     let routes = Router::new().fallback(async move |request: extract::Request| {
         let (head, _) = request.into_parts();
-        asked.scrape(&head).map(Body::from)
+        asked.scrape(&head).await.map(Body::from)
     });
     serve(app, listener, routes, shutdown).await
 }

@@ -27,6 +27,7 @@ pub use trace::Trace;
 
 use crate::redaction::Redaction;
 
+pub(crate) use process::resident_bytes;
 pub(crate) use report::Reports;
 pub(crate) use trace::{Upstream, hex};
 

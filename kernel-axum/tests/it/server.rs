@@ -40,6 +40,7 @@ impl Server {
         let demo = Demo::default();
         let mut config = config();
         config.http.timeouts = TIMEOUTS;
+        "demo@1".clone_into(&mut config.telemetry.release);
         let kernel = TestKernel::with(config, |app| app.with(demo.pillar())).await;
         demo.workspace.set(kernel.found_workspace().await.id()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use tracing::Span;
 
@@ -32,6 +33,8 @@ pub(crate) struct Vitals {
     pub(crate) db: Arc<DbMeter>,
     /// Transactions that the chain ran again, because their neighbours were in the way.
     pub(crate) reruns: Counter,
+    /// When the app was built.
+    pub(crate) started: DateTime<Utc>,
 }
 
 impl Vitals {
@@ -49,6 +52,7 @@ impl Vitals {
             http: HttpMeter::new(metrics, routes, &config.http),
             db: Arc::new(DbMeter::new(metrics)),
             reruns: reruns.of([]),
+            started,
         }
     }
 }

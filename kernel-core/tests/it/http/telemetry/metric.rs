@@ -117,14 +117,14 @@ async fn strangers_make_no_series() {
 async fn metrics_are_on_no_route_and_answer_who_is_let_to_them() {
     let shop = Shop::open().await;
     assert_eq!(shop.send(Ask::get("/metrics")).await.status, 404);
-    let scrape = |method: &str, path: &str| {
+    let scrape = async |method: &str, path: &str| {
         let (head, ()) = Request::builder().method(method).uri(path).body(()).unwrap().into_parts();
-        shop.kernel.app.scrape(&head)
+        shop.kernel.app.scrape(&head).await
     };
-    let answer = scrape("GET", "/metrics");
+    let answer = scrape("GET", "/metrics").await;
     assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     assert!(answer.body().starts_with(b"# HELP "));
-    assert!(scrape("HEAD", "/metrics").body().is_empty());
-    assert_eq!(scrape("POST", "/metrics").status().as_u16(), 405);
-    assert_eq!(scrape("GET", "/").status().as_u16(), 404);
+    assert!(scrape("HEAD", "/metrics").await.body().is_empty());
+    assert_eq!(scrape("POST", "/metrics").await.status().as_u16(), 405);
+    assert_eq!(scrape("GET", "/").await.status().as_u16(), 404);
 }
