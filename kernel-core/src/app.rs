@@ -267,7 +267,7 @@ impl AppBuilder {
         hooks.learn(&plan.tables, &config.telemetry.redaction);
         let (spool, messages, metrics) =
             (Spool::new(&config.http), Arc::new(messages), &config.telemetry.metrics);
-        let vitals = Vitals::new(&config, &routes, &db);
+        let vitals = Vitals::new(&config, &routes, &checks, &db);
         let reports = Arc::new(Reports::new(&config.telemetry));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
         (hooks.messages, hooks.cache) = (messages.clone(), Some(Front::open(&config, &db, &keyring)));

@@ -5,7 +5,8 @@ mod detail;
 mod memory;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -20,7 +21,8 @@ use tokio::time::timeout;
 use crate::ctx::Ctx;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind};
-use crate::http::{Access, Call, Json, RateClass, Route};
+use crate::http::{Access, Call, Json, RateClass, Route, Shutdown};
+use crate::telemetry::metric::{Kind, Labels, Metrics};
 
 pub(crate) use memory::limit_bytes;
 
@@ -70,6 +72,8 @@ struct Health {
 pub(crate) struct Checks {
     all: Arc<[NamedCheck]>,
     last: Arc<Mutex<Option<Last>>>,
+    /// Whether all passed then, for whoever cannot wait; nothing before somebody has asked.
+    passed: Arc<OnceLock<AtomicBool>>,
 }
 
 /// What came of the checks, and when.
@@ -79,7 +83,8 @@ struct Last {
 }
 
 /// What came of one check.
-struct Found {
+#[derive(Debug)]
+pub(crate) struct Found {
     name: &'static str,
     /// Why it did not pass.
     trouble: Option<String>,
@@ -121,11 +126,28 @@ impl Checks {
     /// The database's, and these of pillars.
     pub(crate) fn new(of_pillars: impl Iterator<Item = NamedCheck>) -> Self {
         let database: NamedCheck = (DATABASE, Arc::new(Database));
-        Self { all: std::iter::once(database).chain(of_pillars).collect(), last: Arc::default() }
+        let all = std::iter::once(database).chain(of_pillars).collect();
+        Self { all, last: Arc::default(), passed: Arc::default() }
+    }
+
+    /// Shows what `/readyz` would have said when the checks were asked last.
+    pub(crate) fn show(&self, metrics: &Metrics, shutdown: &Shutdown) {
+        let (passed, shutdown) = (self.passed.clone(), shutdown.clone());
+        metrics.observe(
+            Kind::Gauge,
+            "kernel_ready",
+            "Whether the process takes requests: 1, or 0 when a check fails or it is about to stop.",
+            Labels::none(),
+            move || {
+                let ready =
+                    passed.get().map(|passed| passed.load(Ordering::Relaxed) && !shutdown.has_begun());
+                ready.map(|ready| f64::from(u8::from(ready))).into_iter().collect()
+            },
+        );
     }
 
     async fn pass(&self, ctx: &Ctx, db: &Db) -> bool {
-        self.ask(ctx, db).await.iter().all(|found| found.trouble.is_none())
+        passed(&self.ask(ctx, db).await)
     }
 
     /// What comes of every check. Those who ask while the checks run wait for the same answer.
@@ -139,8 +161,13 @@ impl Checks {
         }
         let found: Arc<[Found]> = join_all(self.all.iter().map(|check| ask(check, ctx, db))).await.into();
         *last = Some(Last { at: now, found: found.clone() });
+        self.passed.get_or_init(AtomicBool::default).store(passed(&found), Ordering::Relaxed);
         found
     }
+}
+
+fn passed(found: &[Found]) -> bool {
+    found.iter().all(|found| found.trouble.is_none())
 }
 
 async fn ask((name, check): &NamedCheck, ctx: &Ctx, db: &Db) -> Found {

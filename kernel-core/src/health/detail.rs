@@ -1,6 +1,7 @@
 //! What operators are told of a process, on a listener that nobody else reaches.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tracing::Instrument;
@@ -46,12 +47,16 @@ impl Detail {
 }
 
 impl App {
+    /// What comes of every check of `/readyz`.
+    pub(crate) async fn checked(&self) -> Arc<[Found]> {
+        let (shared, ctx) = (&self.shared, self.system("health"));
+        shared.checks.ask(&ctx, &shared.db).instrument(ctx.host_span(WorkspaceId::SYSTEM)).await
+    }
+
     /// What every check says, memory, and whether the process is about to stop.
     pub(crate) async fn health(&self) -> Detail {
-        let (shared, ctx) = (&self.shared, self.system("health"));
-        let asking = shared.checks.ask(&ctx, &shared.db).instrument(ctx.host_span(WorkspaceId::SYSTEM));
-        let mut checks: BTreeMap<_, _> =
-            asking.await.iter().map(|found| (found.name, found.part())).collect();
+        let (shared, found) = (&self.shared, self.checked().await);
+        let mut checks: BTreeMap<_, _> = found.iter().map(|found| (found.name, found.part())).collect();
         checks.extend(memory::part().map(|part| (MEMORY, part)));
         if self.shutdown().has_begun() {
             let message = Some("the process is about to stop".to_owned());
@@ -60,7 +65,7 @@ impl App {
         Detail {
             status: checks.values().map(|part| part.status).max().unwrap_or(Status::Healthy),
             version: shared.config.telemetry.release.clone(),
-            uptime_seconds: (ctx.now() - shared.vitals.started).num_seconds(),
+            uptime_seconds: (shared.config.clock.now() - shared.vitals.started).num_seconds(),
             checks,
         }
     }

@@ -33,6 +33,8 @@ impl App {
             return refused;
         }
         let (status, kind, body) = if path == "/metrics" {
+            // So that `kernel_ready` tells of now.
+            self.checked().await;
             (OK, TEXT, self.metrics().text())
         } else {
             let (status, body) = self.told_health().await;

@@ -12,6 +12,7 @@ use super::metric::{Counter, Gauge, Gauges, Histogram, Kind, Labels, Metrics, SE
 use super::process;
 use crate::app::{App, Config};
 use crate::db::{Db, Login};
+use crate::health::Checks;
 use crate::http::{HttpConfig, Table as Routes, mounted, refusals};
 use crate::id::WorkspaceId;
 
@@ -38,10 +39,11 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
-    pub(crate) fn new(config: &Config, routes: &Routes, db: &Db) -> Self {
+    pub(crate) fn new(config: &Config, routes: &Routes, checks: &Checks, db: &Db) -> Self {
         let (metrics, started) = (&config.telemetry.metrics, config.clock.now());
         process::introduce(metrics, &config.telemetry.release, started);
         process::register(metrics);
+        checks.show(metrics, &routes.shutdown);
         connections(metrics, db);
         let reruns = metrics.counter(
             "kernel_db_reruns_total",

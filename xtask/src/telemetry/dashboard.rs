@@ -99,7 +99,14 @@ pub const ROWS: &[Row] = &[
                 "percentunit",
                 &[("rate(process_cpu_seconds_total[5m])", "{{instance}}")],
             ),
-            panel("Memory per process", "bytes", &[("process_resident_memory_bytes", "{{instance}}")]),
+            panel(
+                "Memory per process",
+                "bytes",
+                &[
+                    ("process_resident_memory_bytes", "{{instance}}"),
+                    ("process_memory_limit_bytes", "{{instance}} at most"),
+                ],
+            ),
             panel(
                 "Connections to the database",
                 "short",
@@ -139,6 +146,11 @@ pub const ROWS: &[Row] = &[
                 ],
             ),
             panel("Tasks of the runtime", "short", &[("sum by (state) (kernel_runtime_tasks)", "{{state}}")]),
+            panel(
+                "Processes that take requests",
+                "short",
+                &[("sum(kernel_ready)", "ready"), ("count(kernel_ready)", "up")],
+            ),
             panel(
                 "Processes by version",
                 "short",

@@ -137,6 +137,31 @@ async fn a_process_that_is_about_to_stop_is_no_reason_to_call_it_unhealthy() {
 }
 
 #[tokio::test]
+async fn metrics_tell_whether_the_process_takes_requests() {
+    let (kernel, kitchen) = open().await;
+    let ready = || {
+        let text = kernel.app.metrics().text();
+        text.lines().find_map(|line| line.strip_prefix("kernel_ready ").map(str::to_owned))
+    };
+    let scrape = async || {
+        let (head, ()) = Request::get("/metrics").body(()).unwrap().into_parts();
+        kernel.app.scrape(&head).await;
+        ready()
+    };
+    assert_eq!(ready(), None, "nobody has asked");
+    told(&kernel, "/readyz").await;
+    assert_eq!(ready().as_deref(), Some("1"));
+    kitchen.closed.store(true, Ordering::SeqCst);
+    kernel.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(scrape().await.as_deref(), Some("0"), "whoever asks for metrics needs no probe");
+    kitchen.closed.store(false, Ordering::SeqCst);
+    kernel.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(scrape().await.as_deref(), Some("1"));
+    kernel.app.shutdown().begin();
+    assert_eq!(ready().as_deref(), Some("0"));
+}
+
+#[tokio::test]
 async fn a_check_has_a_name_of_its_own() {
     let check = || Pillar::new("kitchen").health_check("database", Kitchen::default());
     let problems = TestKernel::try_with(config(), |app| app.with(check())).await.unwrap_err();
