@@ -15,8 +15,9 @@ use crate::{dress, translate};
 /// How long the client may take to see that the server has closed.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves the routes, which the app is [configured](crate::configure) in, until `shutdown` is ready. Then streams and
-/// sockets are told to end, and connections may finish their request, all within the app's [timeouts](App::timeouts).
+/// Serves the routes, which the app is [configured](crate::configure) in, until it is told to stop: until `shutdown` is ready and the
+/// [notice](kernel_core::http::Timeouts::notice) that load balancers get is over. Then streams and sockets are told to end,
+/// and connections may finish their request, all within the app's [timeouts](App::timeouts).
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -43,7 +44,7 @@ pub async fn serve(
     let (handle, mut server) = (server.handle(), std::pin::pin!(server));
     tokio::select! {
         ended = &mut server => return ended,
-        () = shutdown => {}
+        () = app.leave(shutdown) => {}
     }
     app.shutdown().begin();
     let (ended, ()) = tokio::join!(server, handle.stop(true));

@@ -116,7 +116,7 @@ async fn live((): (), _: Call, (): ()) -> Result<Json<Health>, Error> {
 
 /// A process that is about to stop is not ready either, so that a load balancer sends it nothing new.
 async fn ready(checks: Checks, call: Call, (): ()) -> Result<Json<Health>, Error> {
-    if !call.shutdown.has_begun() && checks.pass(&call.ctx, &call.db).await {
+    if !call.shutdown.is_announced() && checks.pass(&call.ctx, &call.db).await {
         return Ok(Json(Health { status: "ready" }));
     }
     Err(Error::new(ErrorKind::Unavailable, "not_ready"))
@@ -140,7 +140,7 @@ impl Checks {
             Labels::none(),
             move || {
                 let ready =
-                    passed.get().map(|passed| passed.load(Ordering::Relaxed) && !shutdown.has_begun());
+                    passed.get().map(|passed| passed.load(Ordering::Relaxed) && !shutdown.is_announced());
                 ready.map(|ready| f64::from(u8::from(ready))).into_iter().collect()
             },
         );

@@ -58,7 +58,7 @@ impl App {
         let (shared, found) = (&self.shared, self.checked().await);
         let mut checks: BTreeMap<_, _> = found.iter().map(|found| (found.name, found.part())).collect();
         checks.extend(memory::part().map(|part| (MEMORY, part)));
-        if self.shutdown().has_begun() {
+        if self.shutdown().is_announced() {
             let message = Some("the process is about to stop".to_owned());
             checks.insert(SHUTDOWN, Part { status: Status::Warning, message, latency_ms: None });
         }

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use kernel_core::http::Environment;
@@ -91,6 +92,8 @@ impl Options {
         let migrate = reader.secret("MIGRATE_DATABASE_URL").await;
         let proxies = reader.proxies();
         let version = reader.var("APP_VERSION");
+        let notice =
+            reader.parsed("STOP_NOTICE_SECONDS").map(|seconds: u16| Duration::from_secs(seconds.into()));
         let log = reader.var("LOG").unwrap_or_else(|| "info".to_owned());
         let log_json = match reader.var("LOG_FORMAT").as_deref() {
             None => environment.is_served(),
@@ -107,6 +110,7 @@ impl Options {
         let mut config = Config::new(keys);
         config.http.public_origin = public_origin;
         config.http.trusted_proxies = proxies;
+        config.http.timeouts.notice = notice;
         config.http.spool_directory = spool.unwrap_or(config.http.spool_directory);
         config.telemetry.traced = traced;
         config.telemetry.release = format!("tracker@{}", version.as_deref().unwrap_or(VERSION));

@@ -41,6 +41,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "s3cret-collector"),
         ("SENTRY_DSN", "https://s3cret@sentry.example"),
         ("TRACES_SAMPLED", "s3cret"),
+        ("STOP_NOTICE_SECONDS", "5s"),
         ("DATABASE_CONNECTIONS", "0"),
         ("DATABASE_POOLER", "session"),
     ]);
@@ -50,6 +51,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
     for name in names
         .into_iter()
         .chain(["TRUSTED_PROXIES", "SPOOL_DIRECTORY", "DATABASE_CONNECTIONS", "DATABASE_POOLER"])
+        .chain(["STOP_NOTICE_SECONDS"])
         .chain(told)
     {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");

@@ -1,13 +1,16 @@
 //! What an orchestrator and a load balancer are told.
 
+use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::poll;
 use http::Request;
 use kernel_core::health::HealthCheck;
-use kernel_core::http::{Quota, Quotas};
+use kernel_core::http::{Environment, Quota, Quotas};
 use kernel_core::testkit::{Client, TestKernel, config};
 use kernel_core::{Ctx, Db, Error, Pillar};
 use serde_json::Value;
@@ -134,6 +137,26 @@ async fn a_process_that_is_about_to_stop_is_no_reason_to_call_it_unhealthy() {
     let (status, told) = detail(&kernel).await;
     assert_eq!((status, &told["status"]), (200, &"warning".into()));
     assert_eq!(told["checks"]["shutdown"]["message"], "the process is about to stop");
+}
+
+#[tokio::test]
+async fn a_process_that_people_depend_on_gives_notice_before_it_stops() {
+    let of = async |environment| {
+        let mut config = config();
+        config.http.environment = environment;
+        TestKernel::with(config, |app| app).await
+    };
+    let kernel = of(Environment::Production).await;
+    let mut leaving = pin!(kernel.app.leave(ready(())));
+    assert!(poll!(leaving.as_mut()).is_pending());
+    assert_eq!(told(&kernel, "/readyz").await.0, 503);
+    assert!(!kernel.app.shutdown().has_begun(), "streams and sockets go on");
+    kernel.app.shutdown().begin();
+    leaving.await;
+
+    let kernel = of(Environment::Development).await;
+    let left = tokio::time::timeout(Duration::from_secs(2), kernel.app.leave(ready(()))).await;
+    assert!(left.is_ok(), "nobody waits for a load balancer that there is not");
 }
 
 #[tokio::test]
