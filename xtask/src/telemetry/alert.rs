@@ -223,7 +223,7 @@ fn of_jobs() -> [Alert; 3] {
     ]
 }
 
-fn of_upkeep() -> [Alert; 4] {
+fn of_upkeep() -> [Alert; 5] {
     [
         alert(
             "OutboxStuck",
@@ -242,6 +242,15 @@ fn of_upkeep() -> [Alert; 4] {
             "Audit rows wait for their seal.",
             "audit-unsealed",
             trial(&[("kernel_audit_lag_seconds", "600x60")], &[]),
+        ),
+        alert(
+            "AuditMisplaced",
+            "max(kernel_audit_misplaced) > 0",
+            "5m",
+            TICKET,
+            "Audit rows lie in no month's partition.",
+            "audit-misplaced",
+            trial(&[("kernel_audit_misplaced", "3x60")], &[]),
         ),
         alert(
             "ChoreFails",
@@ -324,6 +333,7 @@ const WELL: &[(&str, &str)] = &[
     ("kernel_job_queue{kind=\"tracker.purge\",state=\"dead\"}", "0x480"),
     ("kernel_outbox_lag_seconds", "1x480"),
     ("kernel_audit_lag_seconds", "4x480"),
+    ("kernel_audit_misplaced", "0x480"),
     ("kernel_chore_rounds_total{chore=\"core.audit.seal\",outcome=\"failed\"}", "0+1x2 2x480"),
     ("kernel_export_total{signal=\"spans\",outcome=\"dropped\"}", "0x480"),
 ];

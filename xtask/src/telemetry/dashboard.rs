@@ -204,6 +204,7 @@ pub const ROWS: &[Row] = &[
                 "s",
                 &[("max(kernel_audit_lag_seconds)", "oldest"), ("max(kernel_audit_unsealed)", "waiting")],
             ),
+            panel("Audit rows in no month's partition", "short", &[("max(kernel_audit_misplaced)", "rows")]),
             panel(
                 "Chores that fail",
                 "short",
