@@ -15,8 +15,9 @@ use crate::{dress, translate};
 /// How long the client may take to see that the server has closed.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serves the routes, which the app is [configured](crate::configure) in, until `shutdown` is ready. Then streams and
-/// sockets are told to end, and connections may finish their request, all within the app's [timeouts](App::timeouts).
+/// Serves the routes, which the app is [configured](crate::configure) in, until it is told to stop: until `shutdown` is ready and the
+/// [notice](kernel_core::http::Timeouts::notice) that load balancers get is over. Then streams and sockets are told to end,
+/// and connections may finish their request, all within the app's [timeouts](App::timeouts).
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -43,15 +44,15 @@ pub async fn serve(
     let (handle, mut server) = (server.handle(), std::pin::pin!(server));
     tokio::select! {
         ended = &mut server => return ended,
-        () = shutdown => {}
+        () = app.leave(shutdown) => {}
     }
     app.shutdown().begin();
     let (ended, ()) = tokio::join!(server, handle.stop(true));
     ended
 }
 
-/// Answers `GET /metrics` on a listener of its own until `shutdown` is ready. Bind it to an address that only Prometheus
-/// reaches: it asks for no credentials.
+/// Answers what [`App::scrape`] answers, `GET /metrics` and `GET /health`, on a listener of its own until `shutdown` is
+/// ready. Bind it to an address that only Prometheus and operators reach: it asks for no credentials.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -69,5 +70,5 @@ pub async fn serve_metrics(
 #[expect(clippy::future_not_send, reason = "an actix request stays on its thread")]
 async fn scraped(request: HttpRequest) -> HttpResponse {
     let app = request.app_data::<App>().expect("the server registers it for every route");
-    translate::response(Reply::Full(app.scrape(&translate::head(&request))))
+    translate::response(Reply::Full(app.scrape(&translate::head(&request)).await))
 }

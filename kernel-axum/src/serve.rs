@@ -31,8 +31,9 @@ pub(crate) struct Open {
     _until_dropped: mpsc::Sender<()>,
 }
 
-/// Serves the routes, which the app is [mounted](crate::mount) in, until `shutdown` is ready. Then streams and sockets
-/// are told to end, and connections may finish their request, all within the app's [timeouts](App::timeouts).
+/// Serves the routes, which the app is [mounted](crate::mount) in, until it is told to stop: until `shutdown` is ready and the
+/// [notice](kernel_core::http::Timeouts::notice) that load balancers get is over. Then streams and sockets are told to end,
+/// and connections may finish their request, all within the app's [timeouts](App::timeouts).
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -47,7 +48,7 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     let (until_dropped, mut sockets) = mpsc::channel(1);
     let open = Open { _until_dropped: until_dropped };
-    let mut shutdown = pin!(shutdown);
+    let mut shutdown = pin!(app.leave(shutdown));
     loop {
         tokio::select! {
             biased;
@@ -77,8 +78,8 @@ pub async fn serve(
     Ok(())
 }
 
-/// Answers `GET /metrics` on a listener of its own until `shutdown` is ready. Bind it to an address that only Prometheus
-/// reaches: it asks for no credentials.
+/// Answers what [`App::scrape`] answers, `GET /metrics` and `GET /health`, on a listener of its own until `shutdown` is
+/// ready. Bind it to an address that only Prometheus and operators reach: it asks for no credentials.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -90,7 +91,7 @@ pub async fn serve_metrics(
     let asked = app.clone();
     let routes = Router::new().fallback(async move |request: extract::Request| {
         let (head, _) = request.into_parts();
-        asked.scrape(&head).map(Body::from)
+        asked.scrape(&head).await.map(Body::from)
     });
     serve(app, listener, routes, shutdown).await
 }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::ctx::Ctx;
 use crate::db::{Db, DbError, WorkerDb, purge_chore};
 use crate::entropy::Entropy;
-use crate::health;
+use crate::health::{self, Checks};
 use crate::hook::Hooks;
 use crate::http::{HttpConfig, Limits, Spool, Table as Routes};
 use crate::job::{JobDef, Subscriber};
@@ -101,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) spool: Spool,
     pub(crate) limits: Limits,
+    pub(crate) checks: Checks,
     pub(crate) vitals: Vitals,
     pub(crate) reports: Arc<Reports>,
     pub(crate) messages: Arc<Messages>,
@@ -234,9 +235,9 @@ impl AppBuilder {
         check::database(&self.db, &plan, &mut problems).await;
 
         let Self { db, config, pillars } = self;
+        let checks = Checks::new(pillars.iter().flat_map(|pillar| pillar.health_checks.clone()));
         let (mut messages, mut hooks, mut routes) = (Messages::default(), Hooks::default(), Vec::new());
-        let (mut jobs, mut subscribers) = (HashMap::new(), Vec::new());
-        let (mut chores, mut checks) = (Vec::new(), Vec::new());
+        let (mut jobs, mut subscribers, mut chores) = (HashMap::new(), Vec::new(), Vec::new());
         let (mut auth, mut tenants, mut entitlements) = (None, None, None);
         for pillar in pillars {
             for json in pillar.messages {
@@ -247,7 +248,6 @@ impl AppBuilder {
             hooks.add(pillar.hooks);
             hooks.add_deeds(pillar.activities, pillar.audits, pillar.names);
             routes.extend(pillar.routes);
-            checks.extend(pillar.health_checks);
             let reactions = pillar.subscribers.iter().map(|subscriber| subscriber.job().clone());
             jobs.extend(pillar.jobs.into_iter().chain(reactions).map(|job| (job.kind(), job)));
             subscribers.extend(pillar.subscribers);
@@ -257,7 +257,7 @@ impl AppBuilder {
             entitlements = entitlements.or(pillar.provides.entitlements);
         }
         check::activities(&hooks.activities, &messages, &mut problems);
-        routes.extend(health::routes(checks));
+        routes.extend(health::routes(checks.clone()));
         let cookie = auth.as_ref().map(|auth: &Arc<dyn Auth>| auth.cookie_name());
         let routes = Routes::new(routes, &config.http, cookie);
         let routes = routes.map_err(|reasons| problems.extend(reasons.into_iter().map(Problem::Route)));
@@ -272,8 +272,8 @@ impl AppBuilder {
         hooks.learn(&plan.tables, &config.telemetry.redaction);
         let (spool, messages, metrics) =
             (Spool::new(&config.http), Arc::new(messages), &config.telemetry.metrics);
-        let vitals = Vitals::new(metrics, &routes, &config.http, &db);
-        let reports = Arc::new(Reports::new(config.telemetry.reporter.clone(), metrics));
+        let vitals = Vitals::new(&config, &routes, &checks, &db);
+        let reports = Arc::new(Reports::new(&config.telemetry));
         (hooks.meter, hooks.reports) = (Some(vitals.db.clone()), Some(reports.clone()));
         (hooks.messages, hooks.cache) = (messages.clone(), Some(Front::open(&config, &db, &keyring)));
         let db = db.with_hooks(hooks);
@@ -286,6 +286,7 @@ impl AppBuilder {
             routes,
             spool,
             limits,
+            checks,
             vitals,
             reports,
             messages,

@@ -46,6 +46,29 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 15] = [
+        Self::Malformed,
+        Self::Unauthenticated,
+        Self::PaymentRequired,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::RateLimited,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+}
+
+const _: () = assert!(ErrorKind::ALL.len() == ErrorKind::Internal as usize + 1, "every kind is in ALL");
+
 /// An error on its way to a caller: kind, stable code, message parameters, field messages.
 ///
 /// The text comes from the message catalogue under `error.<code>`; the source is logged and never sent.

@@ -1,8 +1,13 @@
-//! Whether the process lives, and whether it can serve: what an orchestrator and a load balancer ask.
+//! Whether the process lives, and whether it can serve: what an orchestrator and a load balancer ask. They are told yes or
+//! no; what operators are told is in [`App::scrape`](crate::App::scrape).
+
+mod detail;
+mod memory;
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,7 +21,10 @@ use tokio::time::timeout;
 use crate::ctx::Ctx;
 use crate::db::Db;
 use crate::error::{Error, ErrorKind};
-use crate::http::{Access, Call, Json, RateClass, Route};
+use crate::http::{Access, Call, Json, RateClass, Route, Shutdown};
+use crate::telemetry::metric::{Kind, Labels, Metrics};
+
+pub(crate) use memory::limit_bytes;
 
 /// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,12 +38,18 @@ pub trait HealthCheck: Send + Sync {
     /// Finds out whether it is there, within two seconds.
     ///
     /// # Errors
-    /// Why not; that is for the log, callers of `/readyz` do not see it.
+    /// Why not; that is for the log and for operators, callers of `/readyz` do not see it.
     async fn check(&self, ctx: &Ctx, db: &Db) -> Result<(), Error>;
 }
 
 /// A check under its name, which the log mentions.
 pub(crate) type NamedCheck = (&'static str, Arc<dyn HealthCheck>);
+
+/// The names of what the kernel itself looks at.
+pub(crate) const OWN: [&str; 3] = [DATABASE, MEMORY, SHUTDOWN];
+const DATABASE: &str = "database";
+const MEMORY: &str = "memory";
+const SHUTDOWN: &str = "shutdown";
 
 /// The database, which every app needs.
 struct Database;
@@ -55,16 +69,26 @@ struct Health {
 
 /// The checks, and what came of them last.
 #[derive(Clone)]
-struct Checks {
+pub(crate) struct Checks {
     all: Arc<[NamedCheck]>,
     last: Arc<Mutex<Option<Last>>>,
+    /// Whether all passed then, for whoever cannot wait; nothing before somebody has asked.
+    passed: Arc<OnceLock<AtomicBool>>,
 }
 
-/// An answer, and when it was found.
-#[derive(Clone, Copy)]
+/// What came of the checks, and when.
 struct Last {
     at: DateTime<Utc>,
-    passed: bool,
+    found: Arc<[Found]>,
+}
+
+/// What came of one check.
+#[derive(Debug)]
+pub(crate) struct Found {
+    name: &'static str,
+    /// Why it did not pass.
+    trouble: Option<String>,
+    took: Duration,
 }
 
 impl fmt::Debug for Checks {
@@ -73,10 +97,8 @@ impl fmt::Debug for Checks {
     }
 }
 
-/// `GET /healthz`, which depends on nothing, and `GET /readyz`, which asks the database and every check of a pillar.
-pub(crate) fn routes(checks: Vec<NamedCheck>) -> [Route; 2] {
-    let database: NamedCheck = ("database", Arc::new(Database));
-    let checks = Checks { all: std::iter::once(database).chain(checks).collect(), last: Arc::default() };
+/// `GET /healthz`, which depends on nothing, and `GET /readyz`, which asks every check.
+pub(crate) fn routes(checks: Checks) -> [Route; 2] {
     let get = Method::GET;
     [
         Route::free(get.clone(), "/healthz", "core.health.live", Access::Public, (), live)
@@ -94,34 +116,73 @@ async fn live((): (), _: Call, (): ()) -> Result<Json<Health>, Error> {
 
 /// A process that is about to stop is not ready either, so that a load balancer sends it nothing new.
 async fn ready(checks: Checks, call: Call, (): ()) -> Result<Json<Health>, Error> {
-    if !call.shutdown.has_begun() && checks.pass(&call).await {
+    if !call.shutdown.is_announced() && checks.pass(&call.ctx, &call.db).await {
         return Ok(Json(Health { status: "ready" }));
     }
     Err(Error::new(ErrorKind::Unavailable, "not_ready"))
 }
 
 impl Checks {
-    /// Whether all pass. Those who ask while the checks run wait for the same answer.
-    async fn pass(&self, call: &Call) -> bool {
+    /// The database's, and these of pillars.
+    pub(crate) fn new(of_pillars: impl Iterator<Item = NamedCheck>) -> Self {
+        let database: NamedCheck = (DATABASE, Arc::new(Database));
+        let all = std::iter::once(database).chain(of_pillars).collect();
+        Self { all, last: Arc::default(), passed: Arc::default() }
+    }
+
+    /// Shows what `/readyz` would have said when the checks were asked last.
+    pub(crate) fn show(&self, metrics: &Metrics, shutdown: &Shutdown) {
+        let (passed, shutdown) = (self.passed.clone(), shutdown.clone());
+        metrics.observe(
+            Kind::Gauge,
+            "kernel_ready",
+            "Whether the process takes requests: 1, or 0 when a check fails or it is about to stop.",
+            Labels::none(),
+            move || {
+                let ready =
+                    passed.get().map(|passed| passed.load(Ordering::Relaxed) && !shutdown.is_announced());
+                ready.map(|ready| f64::from(u8::from(ready))).into_iter().collect()
+            },
+        );
+    }
+
+    async fn pass(&self, ctx: &Ctx, db: &Db) -> bool {
+        passed(&self.ask(ctx, db).await)
+    }
+
+    /// What comes of every check. Those who ask while the checks run wait for the same answer.
+    async fn ask(&self, ctx: &Ctx, db: &Db) -> Arc<[Found]> {
         let mut last = self.last.lock().await;
-        let now = call.ctx.now();
-        if let Some(last) = *last
+        let now = ctx.now();
+        if let Some(last) = &*last
             && (now - last.at).abs() < STANDS
         {
-            return last.passed;
+            return last.found.clone();
         }
-        let passed = join_all(self.all.iter().map(|check| passes(check, call))).await;
-        let passed = passed.into_iter().all(|passed| passed);
-        *last = Some(Last { at: now, passed });
-        passed
+        let found: Arc<[Found]> = join_all(self.all.iter().map(|check| ask(check, ctx, db))).await.into();
+        *last = Some(Last { at: now, found: found.clone() });
+        self.passed.get_or_init(AtomicBool::default).store(passed(&found), Ordering::Relaxed);
+        found
     }
 }
 
-async fn passes((name, check): &NamedCheck, call: &Call) -> bool {
-    match timeout(PATIENCE, check.check(&call.ctx, &call.db)).await {
-        Ok(Ok(())) => return true,
-        Ok(Err(error)) => tracing::warn!(check = name, error = error.with_causes(), "not ready"),
-        Err(_) => tracing::warn!(check = name, limit = ?PATIENCE, "not ready: the check took too long"),
-    }
-    false
+fn passed(found: &[Found]) -> bool {
+    found.iter().all(|found| found.trouble.is_none())
+}
+
+async fn ask((name, check): &NamedCheck, ctx: &Ctx, db: &Db) -> Found {
+    let since = Instant::now();
+    let trouble = match timeout(PATIENCE, check.check(ctx, db)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => {
+            let error = error.with_causes();
+            tracing::warn!(check = name, error, "not ready");
+            Some(error)
+        }
+        Err(_) => {
+            tracing::warn!(check = name, limit = ?PATIENCE, "not ready: the check took too long");
+            Some(format!("it took longer than {PATIENCE:?}"))
+        }
+    };
+    Found { name, trouble, took: since.elapsed() }
 }

@@ -43,6 +43,7 @@ pub use output::{Created, Either, Html, Items, Json, NoContent, Output, SeeOther
 #[cfg(feature = "testkit")]
 pub(crate) use page::CursorSeal;
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, PageRequest, Paged, Sort, Unfiltered};
+pub(crate) use problem::refusals;
 pub use problem::{ErrorPage, ErrorView};
 pub use reply::{BytesStream, Gone, Message, Pump, Reply, Shutdown, Socket, SocketHandler, StreamError};
 pub use route::{Access, Idempotency, RateClass, Route};

@@ -27,6 +27,7 @@ pub use trace::Trace;
 
 use crate::redaction::Redaction;
 
+pub(crate) use process::resident_bytes;
 pub(crate) use report::Reports;
 pub(crate) use trace::{Upstream, hex};
 
@@ -43,7 +44,8 @@ pub struct TelemetryConfig {
     pub traced: f64,
     /// What neither the log, nor spans, nor the audit log show. A clone of it belongs into the layers of the log.
     pub redaction: Redaction,
-    /// The version of the product, which reports and traces carry.
+    /// The version of the product, said here and nowhere else: `shop@1.4.0`. Reports of errors carry it as their release,
+    /// traces and metrics as `service.version`, and `kernel_build_info` shows it; `unknown` unless said.
     pub release: String,
 }
 

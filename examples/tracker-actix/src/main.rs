@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracker::program::{Arguments, Options, Program, stopped, work};
+use tracker::program::{Arguments, Options, Program, hurried, stopped, work};
 
 #[tokio::main]
 #[expect(clippy::disallowed_methods, reason = "the program is what reads the environment, and hands it on")]
@@ -32,8 +32,6 @@ async fn main() -> anyhow::Result<ExitCode> {
             None => Ok(()),
         }
     };
-    telemetry
-        .around(Box::pin(async { tokio::try_join!(serve, work, scrape) }))
-        .await
-        .map(|_| ExitCode::SUCCESS)
+    let program = hurried(&app, stop.clone(), async { tokio::try_join!(serve, work, scrape) });
+    telemetry.around(Box::pin(program)).await.map(|_| ExitCode::SUCCESS)
 }

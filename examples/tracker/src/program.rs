@@ -3,6 +3,7 @@
 mod options;
 mod telemetry;
 
+use std::future::pending;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -143,6 +144,29 @@ pub fn stopped(with_stdin: bool) -> std::io::Result<impl Future<Output = ()> + C
         tracing::info!("stopping");
     };
     Ok(stopped.boxed().shared())
+}
+
+/// Runs `program`, and shortens its stop when somebody asks a second time: the listener closes without further notice.
+pub async fn hurried<T>(app: &App, stopped: impl Future<Output = ()>, program: impl Future<Output = T>) -> T {
+    let hurry = async {
+        stopped.await;
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping at once");
+        app.shutdown().begin();
+    };
+    let never = async {
+        hurry.await;
+        pending().await
+    };
+    tokio::select! {
+        done = program => done,
+        never = never => never,
+    }
 }
 
 async fn stdin_ended() {

@@ -1,4 +1,4 @@
-//! The listener that Prometheus asks is another one than the app's.
+//! The listener that Prometheus and operators ask is another one than the app's.
 
 use std::net::TcpListener;
 
@@ -9,7 +9,7 @@ use crate::host;
 use crate::server::{Server, within};
 
 #[tokio::test]
-async fn metrics_are_on_a_listener_of_their_own_and_nothing_else_is() {
+async fn metrics_and_health_are_on_a_listener_of_their_own_and_nothing_else_is() {
     let mut server = Server::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -31,6 +31,12 @@ async fn metrics_are_on_a_listener_of_their_own_and_nothing_else_is() {
     let hello = "http_requests_total{method=\"GET\",route=\"/api/v1/hello\",status=\"2xx\"} 1\n";
     assert!(metrics.text().contains(hello), "{}", metrics.text());
     assert_eq!(ask(address, "/api/v1/hello").await.status, 404);
+    assert_eq!(ask(server.address(), "/health").await.status, 404);
+    let health = ask(address, "/health").await;
+    assert_eq!((health.status, &health.headers["content-type"]), (200, &"application/json".parse().unwrap()));
+    let health: serde_json::Value = serde_json::from_str(&health.text()).unwrap();
+    assert_eq!((&health["version"], &health["uptime_seconds"]), (&"demo@1".into(), &0.into()));
+    assert_eq!(health["checks"]["database"]["status"], "healthy", "{health}");
     drop(stop);
     server.stop();
     assert!(server.ended().await);

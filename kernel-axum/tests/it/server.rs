@@ -20,6 +20,7 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_millis(700),
     body: Duration::from_millis(500),
     drain: Duration::from_secs(3),
+    notice: None,
 };
 
 /// A running server with the demo's app; stopped when dropped.
@@ -37,9 +38,14 @@ impl Server {
     }
 
     pub(crate) async fn under(prefix: &'static str) -> Self {
+        Self::with(prefix, TIMEOUTS).await
+    }
+
+    pub(crate) async fn with(prefix: &'static str, timeouts: Timeouts) -> Self {
         let demo = Demo::default();
         let mut config = config();
-        config.http.timeouts = TIMEOUTS;
+        config.http.timeouts = timeouts;
+        "demo@1".clone_into(&mut config.telemetry.release);
         let kernel = TestKernel::with(config, |app| app.with(demo.pillar())).await;
         demo.workspace.set(kernel.found_workspace().await.id()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -11,6 +11,7 @@ use crate::catalog::Finding;
 use crate::data_key::DataKeyError;
 use crate::db::{Db, DbError, Login, RoleNames, unsafe_login};
 use crate::error::causes;
+use crate::health;
 use crate::http::Access;
 use crate::message::Messages;
 use crate::migration::MigrationPlan;
@@ -138,6 +139,8 @@ pub(super) fn declarations(pillars: &[Pillar], config: &Config, problems: &mut V
         of_all(|p| p.audits.iter().map(|action| action.name().to_owned()).collect()),
         problems,
     );
+    let checks = of_all(|p| p.health_checks.iter().map(|(name, _)| (*name).to_owned()).collect());
+    twice("health check", checks.chain(health::OWN.map(str::to_owned)), problems);
     twice("activity", of_all(|p| p.activities.iter().map(|kind| kind.name().to_owned()).collect()), problems);
     twice("noun", of_all(|p| p.names.iter().map(|(noun, _)| (*noun).to_owned()).collect()), problems);
     let tables = of_all(|p| p.tables.iter().map(|t| format!("{}.{}", t.schema(), t.name())).collect());

@@ -19,6 +19,7 @@ mod visit;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -51,6 +52,9 @@ pub(crate) use hostile::head;
 pub(crate) use limit::{Limits, Standing};
 pub use service::Peer;
 pub use visit::Visit;
+
+/// How long a server that people depend on goes on after it was told to stop: two probes of a load balancer, as a rule.
+const NOTICE: Duration = Duration::from_secs(5);
 
 /// One request on its way through the chain.
 struct Gate<'a> {
@@ -94,6 +98,18 @@ impl App {
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         self.shared.config.http.timeouts
+    }
+
+    /// Waits until a server is to close its listener: until `asked` is ready, and then for the time of
+    /// [`Timeouts::notice`], in which `/readyz` answers 503 already. [`Shutdown::begin`] ends that time early; a host calls
+    /// it when it is asked a second time.
+    pub async fn leave(&self, asked: impl Future<Output = ()> + Send) {
+        asked.await;
+        self.shutdown().announce();
+        let http = &self.shared.config.http;
+        let unless_said = if http.environment.is_served() { NOTICE } else { Duration::ZERO };
+        let notice = http.timeouts.notice.unwrap_or(unless_said);
+        let _ = tokio::time::timeout(notice, self.shutdown().begun()).await;
     }
 
     /// The OpenAPI 3.1 document of the API.

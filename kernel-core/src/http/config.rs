@@ -181,13 +181,18 @@ pub struct Timeouts {
     pub head: Duration,
     /// For a request's body, from the end of its head.
     pub body: Duration,
-    /// For open connections, once the server is told to stop.
+    /// For open connections, once the server has closed its listener.
     pub drain: Duration,
+    /// Before it closes the listener, from when it is told to stop: requests are taken while `/readyz` answers 503, so that
+    /// a load balancer sends them elsewhere before nobody answers. Unless said, 5 s where the process
+    /// [is served](Environment::is_served) and no time elsewhere.
+    pub notice: Option<Duration>,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), body: Duration::from_secs(30), drain: Duration::from_secs(20) }
+        let seconds = Duration::from_secs;
+        Self { head: seconds(10), body: seconds(30), drain: seconds(20), notice: None }
     }
 }
 

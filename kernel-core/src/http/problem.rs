@@ -40,6 +40,11 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
+/// The status of every refusal of ours.
+pub(crate) fn refusals() -> [StatusCode; ErrorKind::ALL.len()] {
+    ErrorKind::ALL.map(status)
+}
+
 /// A response with this status and body.
 pub(crate) fn response<B>(status: StatusCode, body: impl Into<B>) -> Response<B> {
     let mut response = Response::new(body.into());

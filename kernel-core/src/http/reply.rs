@@ -186,30 +186,57 @@ impl Socket {
 
 /// Says that the app is about to stop. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Shutdown(watch::Sender<bool>);
+pub struct Shutdown(watch::Sender<Stage>);
+
+/// How far a stop has come; it never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    Announced,
+    Begun,
+}
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self(watch::Sender::new(false))
+        Self(watch::Sender::new(Stage::Serving))
     }
 }
 
 impl Shutdown {
+    /// Says that the stop will begin soon. From now on `/readyz` answers 503; everything else goes on.
+    pub fn announce(&self) {
+        self.reach(Stage::Announced);
+    }
+
     /// Tells every stream and socket to end. Before the server waits for open connections.
     pub fn begin(&self) {
-        self.0.send_replace(true);
+        self.reach(Stage::Begun);
+    }
+
+    /// Whether [`Shutdown::announce`] or [`Shutdown::begin`] has been called.
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        *self.0.borrow() >= Stage::Announced
     }
 
     /// Whether [`Shutdown::begin`] has been called.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() == Stage::Begun
     }
 
     /// Waits for [`Shutdown::begin`].
     pub async fn begun(&self) {
         // The sender lives in `self`, so the channel cannot close while this waits.
-        let _ = self.0.subscribe().wait_for(|begun| *begun).await;
+        let _ = self.0.subscribe().wait_for(|stage| *stage == Stage::Begun).await;
+    }
+
+    fn reach(&self, stage: Stage) {
+        self.0.send_if_modified(|now| {
+            let further = *now < stage;
+            *now = stage.max(*now);
+            further
+        });
     }
 }
 
@@ -230,6 +257,18 @@ mod tests {
         assert!(body.next().await.is_some());
         shutdown.begin();
         assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_announced_shutdown_has_not_begun_and_does_not_go_back() {
+        let shutdown = Shutdown::default();
+        assert!(!shutdown.is_announced());
+        shutdown.announce();
+        assert!(shutdown.is_announced() && !shutdown.has_begun());
+        shutdown.begin();
+        shutdown.announce();
+        assert!(shutdown.is_announced() && shutdown.has_begun());
+        shutdown.begun().await;
     }
 
     #[tokio::test]

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use http::Method;
 
-use super::metric::{Counter, Labels, Metrics};
+use super::TelemetryConfig;
+use super::metric::{Counter, Labels};
 use super::trace::Trace;
 use crate::app::App;
 use crate::ctx::{Ctx, RequestId};
@@ -76,6 +77,8 @@ pub struct Report {
     pub workspace_id: Option<WorkspaceId>,
     /// The trace and the place in it, if it is traced.
     pub trace: Option<Trace>,
+    /// Which version of the product it was: [`TelemetryConfig::release`](super::TelemetryConfig::release).
+    pub release: String,
     /// How many reports like this one were held back since the last.
     pub held_back: u64,
 }
@@ -129,6 +132,7 @@ impl App {
 /// Hands reports on, as many as somebody can read.
 pub(crate) struct Reports {
     reporter: Option<Arc<dyn ErrorReporter>>,
+    release: String,
     storm: Mutex<Storm>,
     handed_on: Counter,
     held_back: Counter,
@@ -141,14 +145,15 @@ impl fmt::Debug for Reports {
 }
 
 impl Reports {
-    pub(crate) fn new(reporter: Option<Arc<dyn ErrorReporter>>, metrics: &Metrics) -> Self {
-        let reports = metrics.counter(
+    pub(crate) fn new(config: &TelemetryConfig) -> Self {
+        let reports = config.metrics.counter(
             "kernel_error_reports_total",
             "Reports of errors, by whether they were handed to the reporter or held back in a storm.",
             Labels::of("outcome", ["handed_on", "held_back"]),
         );
         let (handed_on, held_back) = (reports.of(["handed_on"]), reports.of(["held_back"]));
-        Self { reporter, storm: Mutex::default(), handed_on, held_back }
+        let (reporter, release) = (config.reporter.clone(), config.release.clone());
+        Self { reporter, release, storm: Mutex::default(), handed_on, held_back }
     }
 
     /// Whether anybody listens; without that, nothing needs to be put together.
@@ -175,6 +180,7 @@ impl Reports {
             request_id: ctx.request_id(),
             workspace_id: workspace_id.filter(|id| *id != WorkspaceId::SYSTEM),
             trace: ctx.trace(),
+            release: self.release.clone(),
             held_back,
         };
         self.handed_on.add(1);

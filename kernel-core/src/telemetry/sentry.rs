@@ -8,7 +8,8 @@
 //! use std::sync::Arc;
 //! use kernel_core::telemetry::sentry::{self, SentryOptions};
 //!
-//! let options = SentryOptions::new(dsn)?.environment("production").release("shop@1.4.0");
+//! config.telemetry.release = "shop@1.4.0".to_owned();
+//! let options = SentryOptions::new(dsn)?.environment("production");
 //! let (reporter, courier) = sentry::reporter(options, &config.telemetry.metrics);
 //! config.telemetry.reporter = Some(Arc::new(reporter));
 //! // The host owns the task, and ends it after the server.
@@ -46,7 +47,6 @@ pub struct SentryOptions {
     address: Uri,
     auth: HeaderValue,
     environment: Option<String>,
-    release: Option<String>,
 }
 
 /// A DSN that is none. It does not show the text, which holds a key.
@@ -72,20 +72,13 @@ impl SentryOptions {
         let mut auth =
             HeaderValue::try_from(dsn.to_auth(Some(client)).to_string()).map_err(|_| UnusableDsn)?;
         auth.set_sensitive(true);
-        Ok(Self { address, auth, environment: None, release: None })
+        Ok(Self { address, auth, environment: None })
     }
 
     /// Where the product runs: `production`.
     #[must_use]
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
-        self
-    }
-
-    /// Which version of it runs.
-    #[must_use]
-    pub fn release(mut self, release: impl Into<String>) -> Self {
-        self.release = Some(release.into());
         self
     }
 }
@@ -222,7 +215,7 @@ fn event(report: &Report, options: &SentryOptions) -> Event<'static> {
         exception: Values::from(vec![exception]),
         timestamp: SystemTime::from(report.at),
         environment: options.environment.clone().map(Into::into),
-        release: options.release.clone().map(Into::into),
+        release: Some(report.release.clone().into()),
         tags,
         contexts,
         extra,

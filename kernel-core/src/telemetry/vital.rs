@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use tracing::Span;
 
 use super::metric::{Counter, Gauge, Gauges, Histogram, Kind, Labels, Metrics, SECONDS, precise};
 use super::process;
-use crate::app::App;
+use crate::app::{App, Config};
 use crate::db::{Db, Login};
-use crate::http::{HttpConfig, Table as Routes, mounted};
+use crate::health::Checks;
+use crate::http::{HttpConfig, Table as Routes, mounted, refusals};
 use crate::id::WorkspaceId;
 
 /// What spans of transactions are logged under: at DEBUG, so that only who asks for them pays for them.
@@ -32,11 +34,16 @@ pub(crate) struct Vitals {
     pub(crate) db: Arc<DbMeter>,
     /// Transactions that the chain ran again, because their neighbours were in the way.
     pub(crate) reruns: Counter,
+    /// When the app was built.
+    pub(crate) started: DateTime<Utc>,
 }
 
 impl Vitals {
-    pub(crate) fn new(metrics: &Metrics, routes: &Routes, config: &HttpConfig, db: &Db) -> Self {
+    pub(crate) fn new(config: &Config, routes: &Routes, checks: &Checks, db: &Db) -> Self {
+        let (metrics, started) = (&config.telemetry.metrics, config.clock.now());
+        process::introduce(metrics, &config.telemetry.release, started);
         process::register(metrics);
+        checks.show(metrics, &routes.shutdown);
         connections(metrics, db);
         let reruns = metrics.counter(
             "kernel_db_reruns_total",
@@ -44,9 +51,10 @@ impl Vitals {
             Labels::none(),
         );
         Self {
-            http: HttpMeter::new(metrics, routes, config),
+            http: HttpMeter::new(metrics, routes, &config.http),
             db: Arc::new(DbMeter::new(metrics)),
             reruns: reruns.of([]),
+            started,
         }
     }
 }
@@ -56,6 +64,8 @@ impl Vitals {
 pub(crate) struct HttpMeter {
     routes: HashMap<&'static str, RouteMeter>,
     unmatched: RouteMeter,
+    refused: Vec<(StatusCode, Counter)>,
+    refused_otherwise: Counter,
     in_flight: Gauge,
     abandoned: Counter,
 }
@@ -95,12 +105,25 @@ impl HttpMeter {
             "Requests whose client left before there was an answer.",
             Labels::none(),
         );
+        let refused = metrics.counter(
+            "http_requests_refused_total",
+            "Requests that were answered with 4xx or 5xx, by exact status.",
+            Labels::of("status", refusals().map(|status| status.as_str().to_owned())),
+        );
         Self {
+            refused: refusals().map(|status| (status, refused.of([status.as_str()]))).to_vec(),
+            // A status that only a handler of the host's own, or a response that was made by hand, can have.
+            refused_otherwise: refused.of([""]),
             routes: templates.iter().map(|(name, [method, route])| (*name, meter(method, route))).collect(),
             unmatched: meter(UNMATCHED[0], UNMATCHED[1]),
             in_flight: gauge("http_requests_in_flight", "Requests that are being answered."),
             abandoned: abandoned.of([]),
         }
+    }
+
+    fn refused(&self, status: StatusCode) -> &Counter {
+        let known = self.refused.iter().find(|(known, _)| *known == status);
+        known.map_or(&self.refused_otherwise, |(_, counter)| counter)
     }
 
     fn route(&self, operation: Option<&str>) -> &RouteMeter {
@@ -140,7 +163,11 @@ impl<M: AsRef<HttpMeter>> Flight<M> {
     pub(crate) fn land(mut self, status: Option<StatusCode>) {
         self.landed = true;
         let class = status.map_or(1, |status| usize::from(status.as_u16() / 100)).clamp(1, CLASSES.len());
-        let route = self.meter.as_ref().route(self.operation);
+        let meter = self.meter.as_ref();
+        if let Some(status) = status.filter(|status| status.is_client_error() || status.is_server_error()) {
+            meter.refused(status).add(1);
+        }
+        let route = meter.route(self.operation);
         route.by_class[class - 1].add(1);
         route.seconds.record_duration(self.since.elapsed());
     }

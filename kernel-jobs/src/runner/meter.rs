@@ -27,6 +27,7 @@ pub(super) struct Meter {
     event_lag: Gauge,
     audit_rows: Gauge,
     audit_lag: Gauge,
+    audit_misplaced: Gauge,
 }
 
 #[derive(Debug)]
@@ -93,6 +94,10 @@ impl Meter {
                 "kernel_audit_lag_seconds",
                 "For how long the oldest of them has been waiting, in seconds.",
             ),
+            audit_misplaced: gauge(
+                "kernel_audit_misplaced",
+                "Audit rows that lie in no month's partition; 1000 stands for more.",
+            ),
             kinds: kinds.iter().map(|kind| (*kind, meter(kind))).collect(),
         }
     }
@@ -123,6 +128,7 @@ impl Meter {
         self.event_lag.set(core.event_seconds);
         self.audit_rows.set(count(core.audit_rows));
         self.audit_lag.set(core.audit_seconds);
+        self.audit_misplaced.set(count(core.audit_misplaced));
     }
 }
 

@@ -32,21 +32,27 @@ pub(crate) async fn unrelayed(conn: &mut PgConnection) -> Result<i64, sqlx::Erro
     .await
 }
 
-/// What waits in the core's tables, ten thousand of each at most, and for how long.
+/// What waits in the core's tables, ten thousand of each at most, and for how long. And how many audit rows, a thousand at
+/// most, lie in no month's partition.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct Backlog {
     pub(crate) events: i64,
     pub(crate) event_seconds: f64,
     pub(crate) audit_rows: i64,
     pub(crate) audit_seconds: f64,
+    pub(crate) audit_misplaced: i64,
 }
 
 pub(crate) async fn core(
     conn: &mut PgConnection,
     now: Option<DateTime<Utc>>,
 ) -> Result<Backlog, sqlx::Error> {
-    sqlx::query_as("SELECT events, event_seconds, audit_rows, audit_seconds FROM kernel_core.backlog($1)")
-        .bind(now)
-        .fetch_one(conn)
-        .await
+    sqlx::query_as(
+        "SELECT events, event_seconds, audit_rows, audit_seconds, \
+                kernel_core.audit_rows_beyond() AS audit_misplaced \
+         FROM kernel_core.backlog($1)",
+    )
+    .bind(now)
+    .fetch_one(conn)
+    .await
 }

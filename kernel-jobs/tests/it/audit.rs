@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel_core::audit::{AuditFilter, AuditOrder, Broken, Checkpoint, Report, list, verify};
-use kernel_core::testkit::{self, TestKernel, config};
+use kernel_core::testkit::{self, TestKernel, config, roles};
 use kernel_core::{
-    AuditAction, AuditEntry, Clock, Config, DbError, GlobalTx, Reason, TenantTx, Workspace, audit,
+    App, AuditAction, AuditEntry, Clock, Config, Db, DbError, GlobalTx, Reason, TenantTx, Workspace, audit,
 };
 use kernel_jobs::Jobs;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::oneshot;
 
 use crate::desk::runner;
@@ -318,6 +318,57 @@ async fn months_beyond_retention_go_and_the_rest_still_verifies() {
     // What is beyond the floor may be gone; what is not, may not.
     tamper(&kernel, "DELETE FROM kernel_core.audit_log WHERE action = 'test.row.write'").await;
     assert!(broken(&kernel).await.contains(&Broken::Missing));
+}
+
+/// The statements that the runbook gives for January 2028, for May 2019 and the roles of tests.
+fn mend_of_the_runbook() -> String {
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/runbooks/audit-misplaced.md");
+    let book = std::fs::read_to_string(book).unwrap();
+    let (_, rest) = book.split_once("```sql\n").unwrap();
+    let (statements, _) = rest.split_once("```").unwrap();
+    let of_tests = [
+        ("2028_01", "2019_05"),
+        ("2028-01-01", "2019-05-01"),
+        ("2028-02-01", "2019-06-01"),
+        ("kernel_owner", "kernel_test_owner"),
+    ];
+    of_tests.iter().fold(statements.to_owned(), |text, (theirs, ours)| {
+        assert!(text.contains(theirs), "{theirs}");
+        text.replace(theirs, ours)
+    })
+}
+
+#[tokio::test]
+async fn rows_in_no_months_partition_show_until_they_have_one() {
+    let mut config = config();
+    config.clock = Clock::manual("2019-05-10T00:00:00Z".parse().unwrap());
+    let kernel = start(config).await;
+    let workspace = kernel.found_workspace().await;
+    let runner = runner(&kernel);
+    let misplaced = async || {
+        runner.survey().await.unwrap();
+        let text = kernel.app.metrics().text();
+        text.lines().find_map(|line| line.strip_prefix("kernel_audit_misplaced ")).unwrap().to_owned()
+    };
+    assert_eq!(misplaced().await, "0");
+    write(&kernel, &workspace, 2).await;
+    assert_eq!(misplaced().await, "2");
+    kernel.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(runner.tend().await.unwrap().failed, 1, "the month's partition cannot be made");
+    assert_eq!(numbers(&kernel, &workspace).await, [1, 2], "they are sealed all the same");
+
+    let logins = kernel.database.logins();
+    let mut migrate = PgConnection::connect(&logins.of(&roles().migrate)).await.unwrap();
+    let seen = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM kernel_core.audit_log_default");
+    assert_eq!(seen.fetch_one(&mut migrate).await.unwrap(), 2, "whoever mends sees them");
+    migrate.execute(AssertSqlSafe(mend_of_the_runbook())).await.unwrap();
+    assert_eq!(misplaced().await, "0");
+    kernel.clock.advance(TimeDelta::hours(7));
+    assert_eq!(runner.tend().await.unwrap().failed, 0);
+    assert_eq!(broken(&kernel).await, []);
+    let db = Db::new(&logins.config()).unwrap();
+    let again = App::builder(db, self::config()).with(Jobs::new()).build().await;
+    assert!(again.is_ok(), "the schema is as declared: {again:?}");
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ impl World {
             head: Duration::from_secs(20),
             body: Duration::from_secs(20),
             drain: Duration::from_secs(5),
+            notice: Some(Duration::ZERO),
         };
         match self {
             Self::Path => {

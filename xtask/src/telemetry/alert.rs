@@ -134,7 +134,26 @@ fn alert(
 /// Every alert.
 #[must_use]
 pub fn alerts() -> Vec<Alert> {
-    burning().into_iter().chain(of_database()).chain(of_jobs()).chain(of_upkeep()).collect()
+    burning()
+        .into_iter()
+        .chain([of_process()])
+        .chain(of_database())
+        .chain(of_jobs())
+        .chain(of_upkeep())
+        .collect()
+}
+
+fn of_process() -> Alert {
+    // Whom nobody sends requests fails none, so nothing else would ring.
+    alert(
+        "NotReady",
+        "min by (instance) (kernel_ready) == 0",
+        "2m",
+        PAGE,
+        "The process {{ $labels.instance }} is up and takes no requests.",
+        "not-ready",
+        trial(&[("kernel_ready{instance=\"10.0.0.7:9464\"}", "0x60")], &[("instance", "10.0.0.7:9464")]),
+    )
 }
 
 fn of_database() -> [Alert; 2] {
@@ -204,7 +223,7 @@ fn of_jobs() -> [Alert; 3] {
     ]
 }
 
-fn of_upkeep() -> [Alert; 4] {
+fn of_upkeep() -> [Alert; 5] {
     [
         alert(
             "OutboxStuck",
@@ -223,6 +242,15 @@ fn of_upkeep() -> [Alert; 4] {
             "Audit rows wait for their seal.",
             "audit-unsealed",
             trial(&[("kernel_audit_lag_seconds", "600x60")], &[]),
+        ),
+        alert(
+            "AuditMisplaced",
+            "max(kernel_audit_misplaced) > 0",
+            "5m",
+            TICKET,
+            "Audit rows lie in no month's partition.",
+            "audit-misplaced",
+            trial(&[("kernel_audit_misplaced", "3x60")], &[]),
         ),
         alert(
             "ChoreFails",
@@ -299,11 +327,13 @@ const WELL: &[(&str, &str)] = &[
     ("http_request_duration_seconds_count{route=\"/\"}", "0+10000x480"),
     ("kernel_db_transactions_total{login=\"app\",scope=\"workspace\",outcome=\"refused\"}", "0x480"),
     ("kernel_db_transactions_opening{login=\"app\"}", "3x480"),
+    ("kernel_ready{instance=\"10.0.0.7:9464\"}", "1x480"),
     ("kernel_job_slots", "8x480"),
     ("kernel_job_due_seconds{kind=\"tracker.purge\"}", "5x480"),
     ("kernel_job_queue{kind=\"tracker.purge\",state=\"dead\"}", "0x480"),
     ("kernel_outbox_lag_seconds", "1x480"),
     ("kernel_audit_lag_seconds", "4x480"),
+    ("kernel_audit_misplaced", "0x480"),
     ("kernel_chore_rounds_total{chore=\"core.audit.seal\",outcome=\"failed\"}", "0+1x2 2x480"),
     ("kernel_export_total{signal=\"spans\",outcome=\"dropped\"}", "0x480"),
 ];

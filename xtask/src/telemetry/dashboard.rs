@@ -46,6 +46,11 @@ pub const ROWS: &[Row] = &[
                 )],
             ),
             panel(
+                "Refused requests by status",
+                "reqps",
+                &[("sum by (status) (rate(http_requests_refused_total[5m])) > 0", "{{status}}")],
+            ),
+            panel(
                 "Duration",
                 "s",
                 &[
@@ -94,7 +99,14 @@ pub const ROWS: &[Row] = &[
                 "percentunit",
                 &[("rate(process_cpu_seconds_total[5m])", "{{instance}}")],
             ),
-            panel("Memory per process", "bytes", &[("process_resident_memory_bytes", "{{instance}}")]),
+            panel(
+                "Memory per process",
+                "bytes",
+                &[
+                    ("process_resident_memory_bytes", "{{instance}}"),
+                    ("process_memory_limit_bytes", "{{instance}} at most"),
+                ],
+            ),
             panel(
                 "Connections to the database",
                 "short",
@@ -134,6 +146,17 @@ pub const ROWS: &[Row] = &[
                 ],
             ),
             panel("Tasks of the runtime", "short", &[("sum by (state) (kernel_runtime_tasks)", "{{state}}")]),
+            panel(
+                "Processes that take requests",
+                "short",
+                &[("sum(kernel_ready)", "ready"), ("count(kernel_ready)", "up")],
+            ),
+            panel(
+                "Processes by version",
+                "short",
+                &[("count by (version) (kernel_build_info)", "{{version}}")],
+            ),
+            panel("Running for", "s", &[("time() - process_start_time_seconds", "{{instance}}")]),
         ],
     },
     Row {
@@ -181,6 +204,7 @@ pub const ROWS: &[Row] = &[
                 "s",
                 &[("max(kernel_audit_lag_seconds)", "oldest"), ("max(kernel_audit_unsealed)", "waiting")],
             ),
+            panel("Audit rows in no month's partition", "short", &[("max(kernel_audit_misplaced)", "rows")]),
             panel(
                 "Chores that fail",
                 "short",

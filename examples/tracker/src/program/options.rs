@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use kernel_core::http::Environment;
@@ -90,6 +91,9 @@ impl Options {
         let keys = reader.keys().await;
         let migrate = reader.secret("MIGRATE_DATABASE_URL").await;
         let proxies = reader.proxies();
+        let version = reader.var("APP_VERSION");
+        let notice =
+            reader.parsed("STOP_NOTICE_SECONDS").map(|seconds: u16| Duration::from_secs(seconds.into()));
         let log = reader.var("LOG").unwrap_or_else(|| "info".to_owned());
         let log_json = match reader.var("LOG_FORMAT").as_deref() {
             None => environment.is_served(),
@@ -106,9 +110,10 @@ impl Options {
         let mut config = Config::new(keys);
         config.http.public_origin = public_origin;
         config.http.trusted_proxies = proxies;
+        config.http.timeouts.notice = notice;
         config.http.spool_directory = spool.unwrap_or(config.http.spool_directory);
         config.telemetry.traced = traced;
-        RELEASE.clone_into(&mut config.telemetry.release);
+        config.telemetry.release = format!("tracker@{}", version.as_deref().unwrap_or(VERSION));
         let kept =
             (environment == Environment::Development).then(|| RequestLog::new(&config.telemetry.redaction));
         let mut settings = Settings { environment, log: kept, ..Settings::default() };
@@ -117,8 +122,8 @@ impl Options {
     }
 }
 
-/// Which version of the product this is.
-const RELEASE: &str = concat!("tracker@", env!("CARGO_PKG_VERSION"));
+/// Which version of the product this is, unless the installation knows better.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 type Var = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -276,7 +281,7 @@ impl Reader {
         let environment = self.environment.name();
         let sentry = self.secret("SENTRY_DSN").await.filter(|dsn| !dsn.expose_secret().is_empty());
         let sentry = sentry.and_then(|dsn| match SentryOptions::new(dsn.expose_secret()) {
-            Ok(options) => Some(options.environment(environment).release(RELEASE)),
+            Ok(options) => Some(options.environment(environment)),
             Err(error) => self.wrong("SENTRY_DSN", error, None),
         });
         Listeners { otlp, sentry }

@@ -41,6 +41,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "s3cret-collector"),
         ("SENTRY_DSN", "https://s3cret@sentry.example"),
         ("TRACES_SAMPLED", "s3cret"),
+        ("STOP_NOTICE_SECONDS", "5s"),
         ("DATABASE_CONNECTIONS", "0"),
         ("DATABASE_POOLER", "session"),
     ]);
@@ -50,6 +51,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
     for name in names
         .into_iter()
         .chain(["TRUSTED_PROXIES", "SPOOL_DIRECTORY", "DATABASE_CONNECTIONS", "DATABASE_POOLER"])
+        .chain(["STOP_NOTICE_SECONDS"])
         .chain(told)
     {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");
@@ -130,6 +132,16 @@ async fn the_example_tells_the_defaults() {
         let others: Vec<_> = needed.iter().copied().filter(|(other, _)| *other != name).collect();
         assert!(exactly(&others).await.unwrap_err().contains(&format!("- {name} is not set")), "{name}");
     }
+}
+
+#[tokio::test]
+async fn the_version_is_the_programs_unless_the_installation_says_another() {
+    let needed = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
+    let release = async |more: &[(&str, &str)]| {
+        read(&[&needed[..], more].concat()).await.unwrap().config.telemetry.release
+    };
+    assert_eq!(release(&[]).await, concat!("tracker@", env!("CARGO_PKG_VERSION")));
+    assert_eq!(release(&[("APP_VERSION", "1.4.0")]).await, "tracker@1.4.0");
 }
 
 #[tokio::test]

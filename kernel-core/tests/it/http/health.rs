@@ -1,14 +1,19 @@
 //! What an orchestrator and a load balancer are told.
 
+use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::poll;
+use http::Request;
 use kernel_core::health::HealthCheck;
-use kernel_core::http::{Quota, Quotas};
+use kernel_core::http::{Environment, Quota, Quotas};
 use kernel_core::testkit::{Client, TestKernel, config};
 use kernel_core::{Ctx, Db, Error, Pillar};
+use serde_json::Value;
 
 /// A dependency that can be switched off, and that counts who asks for it.
 #[derive(Clone, Default)]
@@ -83,6 +88,107 @@ async fn a_process_that_is_about_to_stop_is_alive_and_not_ready() {
     kernel.app.shutdown().begin();
     assert_eq!(told(&kernel, "/readyz").await.0, 503);
     assert_eq!(told(&kernel, "/healthz").await.0, 200);
+}
+
+/// What operators are told, on the listener that is theirs.
+async fn detail(kernel: &TestKernel) -> (u16, Value) {
+    let (head, ()) = Request::get("/health").body(()).unwrap().into_parts();
+    let answer = kernel.app.scrape(&head).await;
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+}
+
+#[tokio::test]
+async fn operators_are_told_what_is_wrong_and_since_when_which_version_runs() {
+    let (kernel, kitchen) = open().await;
+    kernel.clock.advance(TimeDelta::seconds(90));
+    let (status, told_first) = detail(&kernel).await;
+    assert_eq!((status, &told_first["status"]), (200, &"healthy".into()), "{told_first}");
+    assert_eq!((&told_first["version"], &told_first["uptime_seconds"]), (&"unknown".into(), &90.into()));
+    let checks = &told_first["checks"];
+    for name in ["database", "kitchen"] {
+        let latency = checks[name]["latency_ms"].as_f64();
+        assert!(checks[name]["status"] == "healthy" && latency.is_some_and(|ms| ms < 2000.0), "{checks}");
+        assert!(checks[name].get("message").is_none(), "{checks}");
+    }
+    if cfg!(target_os = "linux") {
+        assert!(checks["memory"]["message"].as_str().unwrap().ends_with(" MiB"), "{checks}");
+    }
+
+    kitchen.closed.store(true, Ordering::SeqCst);
+    let (status, _) = detail(&kernel).await;
+    assert_eq!((status, kitchen.asked.load(Ordering::SeqCst)), (200, 1), "an answer stands for a second");
+    kernel.clock.advance(TimeDelta::seconds(2));
+    let (status, now) = detail(&kernel).await;
+    assert_eq!((status, &now["status"]), (503, &"unhealthy".into()));
+    assert_eq!(now["checks"]["kitchen"]["message"], "internal: the cook is asleep");
+    assert_eq!(now["checks"]["database"]["status"], "healthy");
+
+    kernel.app.db().close().await;
+    kernel.clock.advance(TimeDelta::seconds(2));
+    let (status, now) = detail(&kernel).await;
+    assert_eq!((status, &now["checks"]["database"]["status"]), (503, &"unhealthy".into()));
+}
+
+#[tokio::test]
+async fn a_process_that_is_about_to_stop_is_no_reason_to_call_it_unhealthy() {
+    let (kernel, _) = open().await;
+    kernel.app.shutdown().begin();
+    let (status, told) = detail(&kernel).await;
+    assert_eq!((status, &told["status"]), (200, &"warning".into()));
+    assert_eq!(told["checks"]["shutdown"]["message"], "the process is about to stop");
+}
+
+#[tokio::test]
+async fn a_process_that_people_depend_on_gives_notice_before_it_stops() {
+    let of = async |environment| {
+        let mut config = config();
+        config.http.environment = environment;
+        TestKernel::with(config, |app| app).await
+    };
+    let kernel = of(Environment::Production).await;
+    let mut leaving = pin!(kernel.app.leave(ready(())));
+    assert!(poll!(leaving.as_mut()).is_pending());
+    assert_eq!(told(&kernel, "/readyz").await.0, 503);
+    assert!(!kernel.app.shutdown().has_begun(), "streams and sockets go on");
+    kernel.app.shutdown().begin();
+    leaving.await;
+
+    let kernel = of(Environment::Development).await;
+    let left = tokio::time::timeout(Duration::from_secs(2), kernel.app.leave(ready(()))).await;
+    assert!(left.is_ok(), "nobody waits for a load balancer that there is not");
+}
+
+#[tokio::test]
+async fn metrics_tell_whether_the_process_takes_requests() {
+    let (kernel, kitchen) = open().await;
+    let ready = || {
+        let text = kernel.app.metrics().text();
+        text.lines().find_map(|line| line.strip_prefix("kernel_ready ").map(str::to_owned))
+    };
+    let scrape = async || {
+        let (head, ()) = Request::get("/metrics").body(()).unwrap().into_parts();
+        kernel.app.scrape(&head).await;
+        ready()
+    };
+    assert_eq!(ready(), None, "nobody has asked");
+    told(&kernel, "/readyz").await;
+    assert_eq!(ready().as_deref(), Some("1"));
+    kitchen.closed.store(true, Ordering::SeqCst);
+    kernel.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(scrape().await.as_deref(), Some("0"), "whoever asks for metrics needs no probe");
+    kitchen.closed.store(false, Ordering::SeqCst);
+    kernel.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(scrape().await.as_deref(), Some("1"));
+    kernel.app.shutdown().begin();
+    assert_eq!(ready().as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn a_check_has_a_name_of_its_own() {
+    let check = || Pillar::new("kitchen").health_check("database", Kitchen::default());
+    let problems = TestKernel::try_with(config(), |app| app.with(check())).await.unwrap_err();
+    assert!(problems.to_string().contains("the health check database is declared twice"), "{problems}");
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! Metrics: what is counted, and that nobody makes new series.
 
-use http::Request;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use kernel_core::http::{Access, Call, Reply, Route};
+use kernel_core::testkit::{Client, TestKernel};
+use kernel_core::{Error, Pillar};
 
 use super::super::ask::Ask;
 use super::super::shop::Shop;
@@ -34,12 +38,26 @@ async fn requests_are_counted_by_template_and_transactions_by_their_end() {
     assert_eq!(value(&text, &format!("http_request_duration_seconds_count{{{route}}}")), 4);
     let other = "http_requests_total{method=\"other\",route=\"other\",status=\"4xx\"}";
     assert_eq!(value(&text, other), 1);
+    let refused = |status| value(&text, &format!("http_requests_refused_total{{status=\"{status}\"}}"));
+    let found = ["409", "404", "500", "401", "other"].map(refused);
+    assert_eq!(found, [1, 1, 1, 0, 0], "{text}");
     assert_eq!(value(&text, "http_requests_in_flight"), 0);
     assert_eq!(value(&text, &committed) - before, 2);
     assert_eq!(value(&text, &undone) - undone_before, 2);
     assert_eq!(value(&text, "kernel_db_transactions_opening{login=\"app\"}"), 0);
     assert!(value(&text, "kernel_db_connections_max{login=\"app\"}") > 0);
     assert!(!text.contains("acme") && !text.contains(&shop.acme.id().to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn a_refusal_with_a_status_of_the_hosts_own_counts_as_other() {
+    async fn brew((): (), _: Call, (): ()) -> Result<Reply, Error> {
+        Ok(Reply::Full(Response::builder().status(418).body(Bytes::new()).unwrap()))
+    }
+    let route = || Route::free(Method::GET, "/brew", "pot.brew", Access::Public, (), brew);
+    let kernel = TestKernel::start(|app| app.with(Pillar::new("pot").routes([route()]))).await;
+    assert_eq!(Client::new(&kernel.app).get("/api/v1/brew").await.status, 418);
+    assert_eq!(value(&kernel.app.metrics().text(), "http_requests_refused_total{status=\"other\"}"), 1);
 }
 
 #[tokio::test]
@@ -73,6 +91,17 @@ async fn transactions_that_are_run_again_and_refusals_are_counted() {
 }
 
 #[tokio::test]
+async fn the_version_that_runs_and_its_start_are_shown() {
+    let shop = Shop::configured(|config| "shop@1.4.0".clone_into(&mut config.telemetry.release)).await;
+    shop.kernel.clock.advance(chrono::TimeDelta::hours(1));
+    let text = text(&shop);
+    let kernel = env!("CARGO_PKG_VERSION");
+    assert_eq!(value(&text, &format!("kernel_build_info{{version=\"shop@1.4.0\",kernel=\"{kernel}\"}}")), 1);
+    let running = shop.kernel.clock.now().timestamp() - value(&text, "process_start_time_seconds");
+    assert_eq!(running, 3600);
+}
+
+#[tokio::test]
 async fn strangers_make_no_series() {
     let shop = Shop::open().await;
     let series = || text(&shop).lines().count();
@@ -88,14 +117,14 @@ async fn strangers_make_no_series() {
 async fn metrics_are_on_no_route_and_answer_who_is_let_to_them() {
     let shop = Shop::open().await;
     assert_eq!(shop.send(Ask::get("/metrics")).await.status, 404);
-    let scrape = |method: &str, path: &str| {
+    let scrape = async |method: &str, path: &str| {
         let (head, ()) = Request::builder().method(method).uri(path).body(()).unwrap().into_parts();
-        shop.kernel.app.scrape(&head)
+        shop.kernel.app.scrape(&head).await
     };
-    let answer = scrape("GET", "/metrics");
+    let answer = scrape("GET", "/metrics").await;
     assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     assert!(answer.body().starts_with(b"# HELP "));
-    assert!(scrape("HEAD", "/metrics").body().is_empty());
-    assert_eq!(scrape("POST", "/metrics").status().as_u16(), 405);
-    assert_eq!(scrape("GET", "/").status().as_u16(), 404);
+    assert!(scrape("HEAD", "/metrics").await.body().is_empty());
+    assert_eq!(scrape("POST", "/metrics").await.status().as_u16(), 405);
+    assert_eq!(scrape("GET", "/").await.status().as_u16(), 404);
 }

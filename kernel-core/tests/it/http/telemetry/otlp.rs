@@ -19,7 +19,7 @@ async fn shop_with(server: &str) -> (Shop, Spans, Exporter) {
         config.http.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         config.http.quotas.actor = kernel_core::http::Quota::per_minute(50_000);
         config.http.quotas.workspace = kernel_core::http::Quota::per_minute(50_000);
-        "7".clone_into(&mut config.telemetry.release);
+        "shop@7".clone_into(&mut config.telemetry.release);
         ends = Some(otlp::exporter(options, config));
     })
     .await;
@@ -63,6 +63,9 @@ async fn a_request_is_a_span_with_its_transactions_below() {
     assert!(of(broken.header("x-request-id")).iter().any(|span| span.failed && span.parent_id.is_empty()));
     assert!(server.metric_names().iter().any(|name| name == "http_requests_total"));
     assert!(server.received().iter().all(|received| received.headers["x-key"] == "s3cret"));
+    let holds = |body: &[u8], text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
+    let of_version = |body: &[u8]| holds(body, "service.version") && holds(body, "shop@7");
+    assert!(server.received().iter().all(|received| of_version(&received.body)), "spans and metrics say it");
 }
 
 #[tokio::test]

@@ -27,7 +27,11 @@ impl ErrorReporter for Broken {
 #[tokio::test]
 async fn what_is_our_fault_is_reported_and_what_is_the_callers_is_not() {
     let kept = Arc::<Kept>::default();
-    let shop = Shop::configured(|config| config.telemetry.reporter = Some(kept.clone())).await;
+    let shop = Shop::configured(|config| {
+        config.telemetry.reporter = Some(kept.clone());
+        "shop@1.4.0".clone_into(&mut config.telemetry.release);
+    })
+    .await;
     for name in ["bread", "bad", ""] {
         shop.send(Ask::item(name)).await;
     }
@@ -40,6 +44,7 @@ async fn what_is_our_fault_is_reported_and_what_is_the_callers_is_not() {
     assert_eq!(report.place, "POST /api/v1/w/{workspace}/items");
     assert_eq!(report.message, "internal: panicked: the shelf fell over");
     assert_eq!(report.request_id.to_string(), answer.header("x-request-id"));
+    assert_eq!(report.release, "shop@1.4.0");
     assert_eq!(report.workspace_id, Some(shop.acme.id()));
     assert_eq!(report.trace.unwrap().trace_id(), report.request_id.uuid());
     assert_eq!(report.at, shop.kernel.clock.now());

@@ -13,9 +13,10 @@ use super::super::ask::Ask;
 use super::super::shop::Shop;
 
 async fn shop_with(server: &Listener) -> (Shop, SentryCourier) {
-    let options = SentryOptions::new(&server.dsn()).unwrap().environment("test").release("shop@1");
+    let options = SentryOptions::new(&server.dsn()).unwrap().environment("test");
     let mut courier = None;
     let shop = Shop::configured(|config| {
+        "shop@1".clone_into(&mut config.telemetry.release);
         let (reporter, its) = sentry::reporter(options, &config.telemetry.metrics);
         config.telemetry.reporter = Some(Arc::new(reporter));
         courier = Some(its);
