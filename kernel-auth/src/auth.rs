@@ -89,6 +89,7 @@ impl From<Auth> for Pillar {
                 Function::lookup("kernel_auth", "people(uuid[])"),
             ])
             .messages(include_str!("../locales/en.json"))
+            .translation("de", include_str!("../locales/de.json"))
             .routes(http::routes(&auth))
             .provides_people(Arc::new(auth.clone()))
             .provides_auth(Arc::new(auth))

@@ -19,7 +19,7 @@ use crate::health;
 use crate::hook::Hooks;
 use crate::http::{HttpConfig, Limits, Spool, Table as Routes};
 use crate::job::{JobDef, Subscriber};
-use crate::message::Messages;
+use crate::message::{Language, Messages};
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
 use crate::product::Product;
@@ -53,6 +53,9 @@ pub struct Config {
     pub activity: ActivityConfig,
     /// Where [`cached`](crate::cache::cached) values are kept.
     pub cache: CacheStore,
+    /// The languages that answers are given in besides English, by their tags: those of the pillars'
+    /// [translations](crate::Pillar::translation) that the product wants.
+    pub languages: Vec<String>,
 }
 
 impl Config {
@@ -69,6 +72,7 @@ impl Config {
             telemetry: TelemetryConfig::default(),
             activity: ActivityConfig::default(),
             cache: CacheStore::default(),
+            languages: Vec::new(),
         }
     }
 }
@@ -104,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) vitals: Vitals,
     pub(crate) reports: Arc<Reports>,
     pub(crate) messages: Arc<Messages>,
+    /// What answers are given in: English first.
+    pub(crate) languages: Vec<Language>,
     pub(crate) auth: Option<Arc<dyn Auth>>,
     pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
     pub(crate) entitlements: Option<Arc<dyn Entitlements>>,
@@ -229,16 +235,12 @@ impl AppBuilder {
         check::database(&self.db, &plan, &mut problems).await;
 
         let Self { db, config, pillars } = self;
-        let (mut messages, mut hooks, mut routes) = (Messages::default(), Hooks::default(), Vec::new());
+        let (messages, languages) = check::messages(&pillars, &config, &mut problems);
+        let (mut hooks, mut routes) = (Hooks::default(), Vec::new());
         let (mut jobs, mut subscribers) = (HashMap::new(), Vec::new());
         let (mut chores, mut checks) = (Vec::new(), Vec::new());
         let (mut auth, mut tenants, mut entitlements) = (None, None, None);
         for pillar in pillars {
-            for json in pillar.messages {
-                if let Err(error) = messages.add(json) {
-                    problems.push(Problem::Message { pillar: pillar.name, reason: error.to_string() });
-                }
-            }
             hooks.add(pillar.hooks);
             hooks.add_activities(pillar.activities, pillar.names);
             routes.extend(pillar.routes);
@@ -284,6 +286,7 @@ impl AppBuilder {
             vitals,
             reports,
             messages,
+            languages,
             auth,
             tenants,
             entitlements,

@@ -57,7 +57,7 @@ pub use event::{Event, EventId, publish};
 pub use hook::people;
 pub use id::{Id, MalformedId, Noun, UserId, UserNoun, WorkspaceId};
 pub use job::{Job, JobDef, JobId, Subscriber};
-pub use message::Messages;
+pub use message::{Language, Messages};
 pub use migration::{MigrationPlan, Migrations};
 pub use pillar::Pillar;
 pub use product::Product;
@@ -77,6 +77,7 @@ fn core_pillar() -> Pillar {
     core_tables()
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
+        .translation("de", include_str!("../locales/de.json"))
         .functions(core_functions())
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::accept::{Form, preferred};
 use crate::ctx::RequestId;
 use crate::error::{Error, ErrorKind};
-use crate::message::Messages;
+use crate::message::{Language, Messages};
 
 pub(crate) const OK: StatusCode = StatusCode::OK;
 pub(crate) const CREATED: StatusCode = StatusCode::CREATED;
@@ -67,6 +67,8 @@ pub struct ErrorView<'a> {
     pub path: &'a str,
     /// Whether the person has signed in.
     pub signed_in: bool,
+    /// The language of the texts, and the one to write the rest of the page in.
+    pub language: Language,
 }
 
 /// Renders the page that a person sees when a page route fails.
@@ -97,8 +99,9 @@ fn plain_page(view: &ErrorView<'_>) -> String {
         view.fields.iter().map(|(name, text)| format!("<li>{}: {}</li>", escaped(name), escaped(text)));
     let fields: String = fields.collect();
     format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{status}</title></head><body><main>\
+        "<!doctype html><html lang=\"{language}\"><head><meta charset=\"utf-8\"><title>{status}</title></head><body><main>\
          <h1>{message}</h1><ul>{fields}</ul><p>{code} · {id}</p></main></body></html>",
+        language = view.language,
         status = view.status,
         message = escaped(view.message),
         code = escaped(view.code),
@@ -151,6 +154,7 @@ struct ProblemDetails<'a> {
 #[derive(Debug)]
 pub(crate) struct Voice<'a> {
     pub(crate) messages: &'a Messages,
+    pub(crate) language: Language,
     pub(crate) page: &'a ErrorPage,
     /// Whether the route is a page: then people read its errors.
     pub(crate) html: bool,
@@ -162,8 +166,9 @@ pub(crate) struct Voice<'a> {
 pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error: &Error) -> Response<Bytes> {
     let status = status(error.kind());
     let none = BTreeMap::<&str, String>::new();
-    let message = voice.messages.t(&format!("error.{}", error.code()), error.args());
-    let fields = error.fields().iter().map(|(name, key)| (name.clone(), voice.messages.t(key, &none)));
+    let say = |key: &str, args| voice.messages.t(voice.language, key, args);
+    let message = say(&format!("error.{}", error.code()), error.args());
+    let fields = error.fields().iter().map(|(name, key)| (name.clone(), say(key, &none)));
     let fields: BTreeMap<String, String> = fields.collect();
     // What is not there, and what is not for the caller, must look alike.
     let params = if error.kind() == ErrorKind::NotFound { &BTreeMap::new() } else { error.args() };
@@ -185,6 +190,7 @@ pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error
                 request_id: id,
                 path: voice.path,
                 signed_in: voice.signed_in,
+                language: voice.language,
             };
             ("text/html; charset=utf-8", voice.page.0(&view))
         }
@@ -226,7 +232,8 @@ mod tests {
     fn told(html: bool, accept: &'static str, error: &Error) -> Response<Bytes> {
         let messages = Messages::default();
         let page = ErrorPage::default();
-        let voice = Voice { messages: &messages, page: &page, html, path: "/", signed_in: false };
+        let (language, path) = (Language::ENGLISH, "/");
+        let voice = Voice { messages: &messages, language, page: &page, html, path, signed_in: false };
         let asked = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
         respond(&voice, &asked, RequestId::from_uuid(Uuid::from_u128(7)), error)
     }
