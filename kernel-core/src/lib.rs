@@ -52,7 +52,7 @@ pub use db::{
     WorkerDb, violates,
 };
 pub use entropy::Entropy;
-pub use error::{Error, ErrorKind, Fault, causes};
+pub use error::{Error, ErrorKind, Fault, Flaw, causes};
 pub use event::{Event, EventId, publish};
 pub use hook::people;
 pub use id::{Id, MalformedId, Noun, UserId, UserNoun, WorkspaceId};

@@ -137,7 +137,16 @@ struct Body<'a> {
     /// What the message is about, for programs: the feature that is missing, the parameter that is unknown.
     params: &'a BTreeMap<&'static str, String>,
     fields: &'a BTreeMap<String, String>,
+    /// What the fields' messages say, for programs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<&'a str, Reason<'a>>,
     request_id: RequestId,
+}
+
+#[derive(Debug, Serialize)]
+struct Reason<'a> {
+    code: &'a str,
+    params: &'a BTreeMap<&'static str, String>,
 }
 
 /// The same members under RFC 9457's names and our own.
@@ -165,14 +174,18 @@ pub(crate) struct Voice<'a> {
 /// The response that tells the caller about `error`, in the form that it asked for.
 pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error: &Error) -> Response<Bytes> {
     let status = status(error.kind());
-    let none = BTreeMap::<&str, String>::new();
     let say = |key: &str, args| voice.messages.t(voice.language, key, args);
     let message = say(&format!("error.{}", error.code()), error.args());
-    let fields = error.fields().iter().map(|(name, key)| (name.clone(), say(key, &none)));
+    let fields = error.fields().iter().map(|(name, flaw)| (name.clone(), say(flaw.key(), flaw.args())));
     let fields: BTreeMap<String, String> = fields.collect();
     // What is not there, and what is not for the caller, must look alike.
     let params = if error.kind() == ErrorKind::NotFound { &BTreeMap::new() } else { error.args() };
-    let body = Body { code: error.code(), message: &message, params, fields: &fields, request_id: id };
+    // A text that is no key is a sentence for people: no program should go by it.
+    let keyed = error.fields().iter().filter(|(_, flaw)| voice.messages.has(flaw.key()));
+    let reasons =
+        keyed.map(|(name, flaw)| (name.as_str(), Reason { code: flaw.key(), params: flaw.args() })).collect();
+    let body =
+        Body { code: error.code(), message: &message, params, fields: &fields, reasons, request_id: id };
 
     let offers: &[Form] = if voice.html {
         &[Form::Html, Form::Json, Form::ProblemJson]
@@ -248,6 +261,7 @@ mod tests {
         assert_eq!(body["error"]["code"], "invalid");
         assert_eq!(body["error"]["request_id"], "req_00000000000000000000000000000007");
         assert!(body["error"]["fields"]["title"].is_string());
+        assert_eq!(body["error"].get("reasons"), None, "the text is in no catalogue");
         assert!(body["error"]["message"].is_string());
         let response = told(false, "*/*", &Error::new(ErrorKind::TooLarge, "too_large").arg("limit", 7));
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();

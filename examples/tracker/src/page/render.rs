@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kernel_core::http::{ErrorView, Html};
 use kernel_core::product::Brand;
-use kernel_core::{Error, Language, Messages, Pillar};
+use kernel_core::{Error, Flaw, Language, Messages, Pillar};
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -91,6 +91,11 @@ impl Pages {
         self.0.messages.t(language, key, &BTreeMap::new())
     }
 
+    /// What is wrong with a field.
+    pub(super) fn flaw(&self, language: Language, flaw: &Flaw) -> String {
+        self.0.messages.t(language, flaw.key(), flaw.args())
+    }
+
     /// The page of this template; `content` is what it needs beside the frame.
     pub(super) fn html(&self, template: &str, frame: &Frame, content: Value) -> Result<Html, Error> {
         self.render(template, frame, content).map(Html::new).map_err(Error::internal)
@@ -107,7 +112,7 @@ impl Pages {
         let (messages, language) = (&self.0.messages, frame.language());
         let error = &refused.error;
         let fields: BTreeMap<_, _> =
-            error.fields().iter().map(|(name, key)| (name, self.text(language, key))).collect();
+            error.fields().iter().map(|(name, flaw)| (name, self.flaw(language, flaw))).collect();
         // A message at a field says it all; one about something that the form does not show must stand above it.
         let placed = !fields.is_empty() && fields.keys().all(|name| refused.sent.contains_key(*name));
         let whole = messages.t(language, &format!("error.{}", error.code()), error.args());

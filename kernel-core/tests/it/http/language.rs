@@ -28,6 +28,11 @@ async fn errors_and_fields_are_in_the_language_that_is_asked_for() {
     assert!(varies(&german), "{german:?}");
     assert_eq!(german.json()["error"]["message"], "Einige Felder müssen berichtigt werden.");
     assert_eq!(german.json()["error"]["fields"]["name"], "wird gebraucht");
+    let long = Ask::new("POST", "/api/v1/register").json(r#"{"name": "a name of more than twenty letters"}"#);
+    let long = shop.send(long.with("accept-language", SWISS)).await.json();
+    assert_eq!(long["error"]["fields"]["name"], "ist länger als 20");
+    let reason = serde_json::json!({ "code": "field.too_long", "params": { "max": "20" } });
+    assert_eq!(long["error"]["reasons"], serde_json::json!({ "name": reason }));
     let english = refused("fr").await;
     assert_eq!((english.status, english.header("content-language"), varies(&english)), (422, "en", true));
     assert_eq!(english.json()["error"]["fields"]["name"], "is required");
