@@ -17,7 +17,7 @@ use crate::db::{Db, DbError, WorkerDb, purge_chore};
 use crate::entropy::Entropy;
 use crate::health;
 use crate::hook::Hooks;
-use crate::http::{HttpConfig, Limits, Spool, Table as Routes};
+use crate::http::{HttpConfig, Limits, Readings, Spool, Table as Routes};
 use crate::job::{JobDef, Subscriber};
 use crate::message::{Language, Messages};
 use crate::migration::MigrationPlan;
@@ -104,6 +104,7 @@ pub(crate) struct Shared {
     resealing: tokio::sync::Mutex<reseal::Pass>,
     pub(crate) routes: Routes,
     pub(crate) spool: Spool,
+    pub(crate) readings: Readings,
     pub(crate) limits: Limits,
     pub(crate) vitals: Vitals,
     pub(crate) reports: Arc<Reports>,
@@ -282,6 +283,7 @@ impl AppBuilder {
             resealing: tokio::sync::Mutex::default(),
             routes,
             spool,
+            readings: Readings::default(),
             limits,
             vitals,
             reports,

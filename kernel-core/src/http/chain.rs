@@ -52,6 +52,7 @@ use limit::{Limit, Spent, Subject};
 pub(crate) use hostile::head;
 pub(crate) use limit::{Limits, Standing};
 pub use service::Peer;
+pub(crate) use visit::Readings;
 pub use visit::Visit;
 
 /// One request on its way through the chain.
