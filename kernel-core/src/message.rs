@@ -29,7 +29,11 @@ pub struct Messages {
 impl std::fmt::Debug for Messages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let languages: Vec<_> = self.languages().collect();
-        f.debug_struct("Messages").field("texts", &self.english.len()).field("languages", &languages).finish()
+        let texts = self.english.len();
+        f.debug_struct("Messages")
+            .field("texts", &texts)
+            .field("languages", &languages)
+            .finish_non_exhaustive()
     }
 }
 

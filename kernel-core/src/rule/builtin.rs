@@ -106,8 +106,9 @@ mod tests {
 
     use crate::rule::flaws;
 
-    fn even(number: &u32, (): &()) -> garde::Result {
-        if number % 2 == 0 { Ok(()) } else { Err(garde::Error::new("is odd")) }
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "garde hands its context over so")]
+    fn lower(word: &str, (): &()) -> garde::Result {
+        if word == word.to_lowercase() { Ok(()) } else { Err(garde::Error::new("has capitals")) }
     }
 
     #[derive(Validate)]
@@ -118,8 +119,8 @@ mod tests {
         tags: Vec<String>,
         #[garde(range(min = 0.5, max = 9.0))]
         weight: f64,
-        #[garde(custom(even))]
-        count: u32,
+        #[garde(custom(lower))]
+        colour: String,
         #[garde(email)]
         email: String,
         #[garde(required)]
@@ -129,8 +130,8 @@ mod tests {
     #[test]
     fn every_flaw_has_its_key_and_its_limits() {
         let tags = vec!["abc".to_owned(), "bcde".to_owned()];
-        let (name, email) = ("a".to_owned(), "nobody".to_owned());
-        let order = Order { name, tags, weight: 0.25, count: 3, email, place: None };
+        let [name, colour, email] = ["a", "Red", "nobody"].map(str::to_owned);
+        let order = Order { name, tags, weight: 0.25, colour, email, place: None };
         let told: Vec<_> = flaws(&order)
             .into_iter()
             .map(|(field, flaw)| format!("{field} {} {:?}", flaw.key(), flaw.args()))
@@ -138,7 +139,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "count is odd {}",
+                "colour has capitals {}",
                 "email field.no_email {}",
                 "name field.too_short {\"min\": \"2\"}",
                 "place field.required {}",
