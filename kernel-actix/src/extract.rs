@@ -10,7 +10,7 @@ use actix_web::error::InternalError;
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
 use futures_util::future::LocalBoxFuture;
-use kernel_core::http::Visit;
+use kernel_core::http::{self as app, Input, Visit};
 use kernel_core::{App, Ctx, Error, Workspace};
 
 use crate::{peer, translate};
@@ -29,6 +29,11 @@ pub struct InWorkspace {
     /// The workspace, for the app's [`db`](App::db).
     pub workspace: Workspace,
 }
+
+/// The JSON body of a request as a `T`, read and refused like those of the app's routes: limits, strictness, rules and
+/// envelope. It comes last among what a handler takes, behind the [`Caller`], whose refusal goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Body<T>(pub T);
 
 /// An error as a handler's response: in the app's words, for a `Caller` as for a stranger. [`dress`], which knows the
 /// request, takes it out.
@@ -99,12 +104,7 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let visit = request.extensions().get::<Rc<Visit>>().cloned();
-            let Some(visit) = visit else {
-                let unmounted = "the route of this handler must be configured beside kernel_actix::configure, \
-                                 with kernel_actix::dress wrapped around both";
-                return Err(actix_web::error::ErrorInternalServerError(unmounted));
-            };
+            let visit = visit(&request)?;
             let template = request.match_pattern().unwrap_or_default();
             let admitted = visit.admit(&translate::head(&request), &template, peer(&request)).await;
             Ok(Self(admitted.map_err(Refusal::from)?))
@@ -124,4 +124,28 @@ impl FromRequest for InWorkspace {
             Ok(Self { ctx, workspace })
         })
     }
+}
+
+impl<T: 'static> FromRequest for Body<T>
+where
+    app::Body<T>: Input,
+{
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let read = visit(&request)?.body(&translate::head(&request), payload).await;
+            Ok(Self(read.map_err(Refusal::from)?))
+        })
+    }
+}
+
+/// The visit that [`dress`] has begun.
+fn visit(request: &HttpRequest) -> Result<Rc<Visit>, actix_web::Error> {
+    let unmounted = "the route of this handler must be configured beside kernel_actix::configure, \
+                     with kernel_actix::dress wrapped around both";
+    let visit = request.extensions().get::<Rc<Visit>>().cloned();
+    visit.ok_or_else(|| actix_web::error::ErrorInternalServerError(unmounted))
 }

@@ -14,7 +14,7 @@ use kernel_core::App;
 use kernel_core::http::adapter::{self, MESSAGE_LIMIT, converse};
 use kernel_core::http::{Message, Reply, Shutdown, SocketHandler};
 
-pub use extract::{Caller, InWorkspace, Refusal, dress};
+pub use extract::{Body, Caller, InWorkspace, Refusal, dress};
 pub use serve::{serve, serve_metrics};
 
 /// Adds the app behind the host's own routes: whatever these do not match goes to the app. Configure a scope with it to

@@ -90,6 +90,7 @@ impl From<Auth> for Pillar {
             ])
             .audits(action::ALL)
             .messages(include_str!("../locales/en.json"))
+            .translation("de", include_str!("../locales/de.json"))
             .routes(http::routes(&auth))
             .provides_people(Arc::new(auth.clone()))
             .provides_auth(Arc::new(auth))

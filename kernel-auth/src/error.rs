@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use kernel_core::{ErrorKind, Fault};
+use kernel_core::{ErrorKind, Fault, Flaw};
 
 /// What can go wrong when someone says who they are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,9 +34,9 @@ impl Fault for Error {
         }
     }
 
-    fn fields(&self) -> BTreeMap<String, String> {
+    fn fields(&self) -> BTreeMap<String, Flaw> {
         match self {
-            Self::EmailTaken => BTreeMap::from([("email".to_owned(), "is taken".to_owned())]),
+            Self::EmailTaken => BTreeMap::from([("email".to_owned(), "field.taken".into())]),
             _ => BTreeMap::new(),
         }
     }

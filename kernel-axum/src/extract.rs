@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
-use kernel_core::http::Visit;
+use kernel_core::http::{self as app, Input, Visit};
 use kernel_core::{App, Ctx, Error, Workspace};
 
 use crate::{peer, translate};
@@ -26,6 +26,11 @@ pub struct InWorkspace {
     /// The workspace, for the app's [`db`](App::db).
     pub workspace: Workspace,
 }
+
+/// The JSON body of a request as a `T`, read and refused like those of the app's routes: limits, strictness, rules and
+/// envelope. It comes last among what a handler takes, behind the [`Caller`], whose refusal goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Body<T>(pub T);
 
 /// An error as a handler's response: in the app's words, for a `Caller` as for a stranger.
 #[derive(Debug)]
@@ -81,11 +86,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Response> {
-        let Some(visit) = head.extensions.get::<Arc<Visit>>().cloned() else {
-            let unmounted =
-                "the route of this handler must be in the router that is given to kernel_axum::mount";
-            return Err((StatusCode::INTERNAL_SERVER_ERROR, unmounted).into_response());
-        };
+        let visit = visit(head)?;
         let template = head.extensions.get().map_or("", MatchedPath::as_str);
         let admitted = visit.admit(head, template, peer(head)).await;
         admitted.map(Self).map_err(|error| Refusal(error).into_response())
@@ -100,4 +101,25 @@ impl<S: Send + Sync> FromRequestParts<S> for InWorkspace {
         let workspace = ctx.workspace().cloned().map_err(|error| Refusal(error).into_response())?;
         Ok(Self { ctx, workspace })
     }
+}
+
+impl<T: Send + 'static, S: Send + Sync> FromRequest<S> for Body<T>
+where
+    app::Body<T>: Input,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let (head, body) = request.into_parts();
+        let read = visit(&head)?.body(&head, body.into_data_stream()).await;
+        read.map(Self).map_err(|error| Refusal(error).into_response())
+    }
+}
+
+/// The visit that [`dress`] has begun.
+#[expect(clippy::result_large_err, reason = "what an extractor is refused with is a response")]
+fn visit(head: &Parts) -> Result<Arc<Visit>, Response> {
+    let unmounted = "the route of this handler must be in the router that is given to kernel_axum::mount";
+    let visit = head.extensions.get::<Arc<Visit>>().cloned();
+    visit.ok_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, unmounted).into_response())
 }

@@ -9,7 +9,6 @@ use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ws::{Message as Frame, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::middleware::from_fn_with_state;
@@ -20,14 +19,14 @@ use kernel_core::App;
 use kernel_core::http::adapter::{self, MESSAGE_LIMIT, converse};
 use kernel_core::http::{Message, Peer, Reply, Shutdown, SocketHandler};
 
-pub use extract::{Caller, InWorkspace, Refusal};
+pub use extract::{Body, Caller, InWorkspace, Refusal};
 pub use serve::{serve, serve_metrics};
 
 /// Adds the app behind the host's own routes: whatever these do not match goes to the app. Nest the result to put all
 /// of it under a prefix.
 ///
 /// The host's handlers that take a [`Caller`] or an [`InWorkspace`] answer like the app's own: with its headers, and
-/// with its errors when they return a [`Refusal`].
+/// with its errors when they return a [`Refusal`] or take a [`Body`].
 #[must_use = "the routes that were passed in are in the router that is returned"]
 pub fn mount<S: Clone + Send + Sync + 'static>(own: Router<S>, app: App) -> Router<S> {
     let own = own.layer(from_fn_with_state(app.clone(), extract::dress));
@@ -59,8 +58,8 @@ async fn answer(app: &App, request: Request) -> Response {
 /// The response of a reply that is no socket.
 fn translate(reply: Reply) -> Response {
     match reply {
-        Reply::Full(response) => response.map(Body::from),
-        Reply::Stream(response) => response.map(Body::from_stream),
+        Reply::Full(response) => response.map(axum::body::Body::from),
+        Reply::Stream(response) => response.map(axum::body::Body::from_stream),
         Reply::Socket(_) => unreachable!("only a handler that was called answers with a socket"),
     }
 }

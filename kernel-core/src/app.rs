@@ -17,9 +17,9 @@ use crate::db::{Db, DbError, WorkerDb, purge_chore};
 use crate::entropy::Entropy;
 use crate::health::{self, Checks};
 use crate::hook::Hooks;
-use crate::http::{HttpConfig, Limits, Spool, Table as Routes};
+use crate::http::{HttpConfig, Limits, Readings, Spool, Table as Routes};
 use crate::job::{JobDef, Subscriber};
-use crate::message::Messages;
+use crate::message::{Language, Messages};
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
 use crate::product::Product;
@@ -53,6 +53,9 @@ pub struct Config {
     pub activity: ActivityConfig,
     /// Where [`cached`](crate::cache::cached) values are kept.
     pub cache: CacheStore,
+    /// The languages that answers are given in besides English, by their tags: those of the pillars'
+    /// [translations](crate::Pillar::translation) that the product wants.
+    pub languages: Vec<String>,
 }
 
 impl Config {
@@ -69,6 +72,7 @@ impl Config {
             telemetry: TelemetryConfig::default(),
             activity: ActivityConfig::default(),
             cache: CacheStore::default(),
+            languages: Vec::new(),
         }
     }
 }
@@ -100,11 +104,14 @@ pub(crate) struct Shared {
     resealing: tokio::sync::Mutex<reseal::Pass>,
     pub(crate) routes: Routes,
     pub(crate) spool: Spool,
+    pub(crate) readings: Readings,
     pub(crate) limits: Limits,
     pub(crate) checks: Checks,
     pub(crate) vitals: Vitals,
     pub(crate) reports: Arc<Reports>,
     pub(crate) messages: Arc<Messages>,
+    /// What answers are given in: English first.
+    pub(crate) languages: Vec<Language>,
     pub(crate) auth: Option<Arc<dyn Auth>>,
     pub(crate) tenants: Option<Arc<dyn TenantResolver>>,
     pub(crate) entitlements: Option<Arc<dyn Entitlements>>,
@@ -235,16 +242,12 @@ impl AppBuilder {
         check::database(&self.db, &plan, &mut problems).await;
 
         let Self { db, config, pillars } = self;
+        let (messages, languages) = check::messages(&pillars, &config, &mut problems);
         let checks = Checks::new(pillars.iter().flat_map(|pillar| pillar.health_checks.clone()));
-        let (mut messages, mut hooks, mut routes) = (Messages::default(), Hooks::default(), Vec::new());
+        let (mut hooks, mut routes) = (Hooks::default(), Vec::new());
         let (mut jobs, mut subscribers, mut chores) = (HashMap::new(), Vec::new(), Vec::new());
         let (mut auth, mut tenants, mut entitlements) = (None, None, None);
         for pillar in pillars {
-            for json in pillar.messages {
-                if let Err(error) = messages.add(json) {
-                    problems.push(Problem::Message { pillar: pillar.name, reason: error.to_string() });
-                }
-            }
             hooks.add(pillar.hooks);
             hooks.add_deeds(pillar.activities, pillar.audits, pillar.names);
             routes.extend(pillar.routes);
@@ -285,11 +288,13 @@ impl AppBuilder {
             resealing: tokio::sync::Mutex::default(),
             routes,
             spool,
+            readings: Readings::default(),
             limits,
             checks,
             vitals,
             reports,
             messages,
+            languages,
             auth,
             tenants,
             entitlements,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use tracing::Span;
@@ -11,6 +12,7 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::id::{Id, Noun, WorkspaceId};
+use crate::message::Language;
 use crate::role::Permission;
 use crate::secret::{ExposeSecret, SecretString};
 use crate::telemetry::Trace;
@@ -45,6 +47,9 @@ struct Shared {
     read_only: bool,
     csrf: Option<SecretString>,
     trace: Option<Trace>,
+    language: Language,
+    /// Whether somebody has asked for the language: then the answer depends on it. One for all that know the request.
+    spoken: Arc<AtomicBool>,
     clock: Clock,
     entropy: Entropy,
 }
@@ -110,6 +115,8 @@ impl Ctx {
             read_only: false,
             csrf: None,
             trace: None,
+            language: Language::default(),
+            spoken: Arc::default(),
             clock,
             entropy,
         };
@@ -142,6 +149,15 @@ impl Ctx {
         self.changed(|shared| shared.trace = trace)
     }
 
+    pub(crate) fn with_language(&self, language: Language) -> Self {
+        self.changed(|shared| shared.language = language)
+    }
+
+    /// Whether somebody has asked for the language.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.shared.spoken.load(Ordering::Relaxed)
+    }
+
     /// The span for work of the host's own code, whose lines would otherwise name no request. Requests, jobs and chores
     /// have theirs.
     pub(crate) fn host_span(&self, workspace: WorkspaceId) -> Span {
@@ -170,6 +186,14 @@ impl Ctx {
     #[must_use]
     pub fn trace(&self) -> Option<Trace> {
         self.shared.trace
+    }
+
+    /// The language that texts of the answer are to be in: what the request asks for, of those that the app has. English
+    /// outside requests. An answer whose handler has asked says that it varies by it.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        self.shared.spoken.store(true, Ordering::Relaxed);
+        self.shared.language
     }
 
     /// Who acts.

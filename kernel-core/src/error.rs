@@ -1,5 +1,7 @@
 //! The one error that crosses the HTTP boundary, and the trait by which a pillar's own errors become it.
 
+mod flaw;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,6 +11,8 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 use crate::role::{Feature, Permission};
+
+pub use flaw::Flaw;
 
 /// What a caller can do about an error. HTTP status codes follow from it, in one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +73,7 @@ impl ErrorKind {
 
 const _: () = assert!(ErrorKind::ALL.len() == ErrorKind::Internal as usize + 1, "every kind is in ALL");
 
-/// An error on its way to a caller: kind, stable code, message parameters, field messages.
+/// An error on its way to a caller: kind, stable code, message parameters, flaws of fields.
 ///
 /// The text comes from the message catalogue under `error.<code>`; the source is logged and never sent.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +82,7 @@ pub struct Error {
     kind: ErrorKind,
     code: Cow<'static, str>,
     args: BTreeMap<&'static str, String>,
-    fields: BTreeMap<String, String>,
+    fields: BTreeMap<String, Flaw>,
     retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -97,8 +101,8 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
         BTreeMap::new()
     }
 
-    /// A message key per offending input field.
-    fn fields(&self) -> BTreeMap<String, String> {
+    /// Why each offending input field is refused.
+    fn fields(&self) -> BTreeMap<String, Flaw> {
         BTreeMap::new()
     }
 }
@@ -222,9 +226,9 @@ impl Error {
         Self::new(ErrorKind::PaymentRequired, "feature_not_in_plan").arg("feature", feature.name())
     }
 
-    /// `invalid`, with one message per field.
+    /// `invalid`, with a reason per field.
     #[must_use]
-    pub fn invalid(fields: BTreeMap<String, String>) -> Self {
+    pub fn invalid(fields: BTreeMap<String, Flaw>) -> Self {
         Self { fields, ..Self::new(ErrorKind::Invalid, "invalid") }
     }
 
@@ -245,10 +249,10 @@ impl Error {
         self
     }
 
-    /// Adds a message about an input field.
+    /// Adds why an input field is refused: a [`Flaw`], or the key of a message that needs no arguments.
     #[must_use]
-    pub fn field(mut self, name: impl Into<String>, message: impl Into<String>) -> Self {
-        self.fields.insert(name.into(), message.into());
+    pub fn field(mut self, name: impl Into<String>, flaw: impl Into<Flaw>) -> Self {
+        self.fields.insert(name.into(), flaw.into());
         self
     }
 
@@ -284,9 +288,9 @@ impl Error {
         &self.args
     }
 
-    /// Messages per input field.
+    /// Why each input field is refused.
     #[must_use]
-    pub fn fields(&self) -> &BTreeMap<String, String> {
+    pub fn fields(&self) -> &BTreeMap<String, Flaw> {
         &self.fields
     }
 

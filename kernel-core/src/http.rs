@@ -27,9 +27,9 @@ mod scrape;
 mod security;
 
 pub use accept::prefers_json;
-pub(crate) use chain::Limits;
 #[cfg(feature = "testkit")]
 pub(crate) use chain::head as hostile_head;
+pub(crate) use chain::{Limits, Readings};
 pub use chain::{Peer, Visit};
 pub use config::{BODY_LIMIT, Cors, Counting, Environment, HttpConfig, Quota, Quotas, Resolution, Timeouts};
 pub use cookie::{SetCookie, value as cookie_value};

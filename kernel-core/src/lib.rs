@@ -52,12 +52,12 @@ pub use db::{
     WorkerDb, violates,
 };
 pub use entropy::Entropy;
-pub use error::{Error, ErrorKind, Fault, causes};
+pub use error::{Error, ErrorKind, Fault, Flaw, causes};
 pub use event::{Event, EventId, publish};
 pub use hook::people;
 pub use id::{Id, MalformedId, Noun, UserId, UserNoun, WorkspaceId};
 pub use job::{Job, JobDef, JobId, Subscriber};
-pub use message::Messages;
+pub use message::{Language, Messages};
 pub use migration::{MigrationPlan, Migrations};
 pub use pillar::Pillar;
 pub use product::Product;
@@ -77,6 +77,7 @@ fn core_pillar() -> Pillar {
     core_tables()
         .migrations(Migrations::new("kernel_core", sqlx::migrate!("./migrations")))
         .messages(include_str!("../locales/en.json"))
+        .translation("de", include_str!("../locales/de.json"))
         .audits(audit::action::OWN)
         .functions(core_functions())
 }

@@ -43,6 +43,7 @@ pub struct Pillar {
     pub(crate) names: Vec<(&'static str, Arc<dyn Things>)>,
     pub(crate) hooks: Hooks,
     pub(crate) messages: Vec<&'static str>,
+    pub(crate) translations: Vec<(&'static str, &'static str)>,
     pub(crate) provides: Provides,
     pub(crate) health_checks: Vec<NamedCheck>,
     pub(crate) checks: Vec<doctor::NamedCheck>,
@@ -181,10 +182,18 @@ impl Pillar {
         self
     }
 
-    /// Texts: a JSON object of key to ICU message, usually `include_str!("../locales/en.json")`.
+    /// English texts: a JSON object of key to ICU message, usually `include_str!("../locales/en.json")`.
     #[must_use]
     pub fn messages(mut self, json: &'static str) -> Self {
         self.messages.push(json);
+        self
+    }
+
+    /// Texts in another language, for any keys of the app: `("de", include_str!("../locales/de.json"))`. Answers are
+    /// given in those languages that [`Config::languages`](crate::Config::languages) names.
+    #[must_use]
+    pub fn translation(mut self, language: &'static str, json: &'static str) -> Self {
+        self.translations.push((language, json));
         self
     }
 

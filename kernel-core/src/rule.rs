@@ -16,6 +16,15 @@
 //! assert!(book("Emma").validate().is_ok() && book(" \t").validate().is_err() && book("a\0b").validate().is_err());
 //! ```
 
+mod builtin;
+
+use std::collections::BTreeMap;
+
+use garde::Validate;
+
+use crate::error::Flaw;
+use builtin::Noted;
+
 /// What [`printable`] takes, as a pattern.
 pub const PRINTABLE: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
 
@@ -37,4 +46,17 @@ pub fn printable(text: &str, (): &()) -> garde::Result {
 /// `field.required`, `field.unprintable`.
 pub fn saying_something(text: &str, ctx: &()) -> garde::Result {
     if text.trim().is_empty() { Err(garde::Error::new("field.required")) } else { printable(text, ctx) }
+}
+
+/// What is wrong with each field of a value, none where it keeps its rules. A built-in rule has a message of the kernel's with its
+/// limits as arguments; a custom one has the text that it gives, best the key of a message.
+pub fn flaws<T: Validate<Context = ()>>(value: &T) -> BTreeMap<String, Flaw> {
+    let noted = Noted::default();
+    match garde::i18n::with_i18n(&noted, || value.validate()) {
+        Ok(()) => BTreeMap::new(),
+        Err(report) => {
+            let flaws = report.iter().map(|(path, error)| (path.to_string(), noted.flaw(error.message())));
+            flaws.collect()
+        }
+    }
 }

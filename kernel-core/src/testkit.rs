@@ -18,6 +18,7 @@ pub mod pgbouncer;
 #[cfg(unix)]
 pub mod postgres;
 mod raw;
+mod text;
 
 pub use client::{Answer, Client};
 pub use contract::{cache_contract, key_provider_contract, secret_source_contract};
@@ -32,3 +33,4 @@ pub use limit::RateLimit;
 pub use listener::SeenSpan;
 pub use listener::{Listener, Manner, Received};
 pub use raw::RawClient;
+pub use text::TextKeys;

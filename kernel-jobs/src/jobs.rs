@@ -26,6 +26,7 @@ impl From<Jobs> for Pillar {
         Self::new("jobs")
             .migrations(Migrations::new(SCHEMA, sqlx::migrate!("./migrations")))
             .messages(include_str!("../locales/en.json"))
+            .translation("de", include_str!("../locales/de.json"))
             .tables([
                 Table::tenant(SCHEMA, "job")
                     .public(&[

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use kernel_core::{ErrorKind, Fault, Role};
+use kernel_core::{ErrorKind, Fault, Flaw, Role};
 
 /// What can go wrong with workspaces and members.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +43,9 @@ impl Fault for Error {
         }
     }
 
-    fn fields(&self) -> BTreeMap<String, String> {
+    fn fields(&self) -> BTreeMap<String, Flaw> {
         match self {
-            Self::SlugTaken => BTreeMap::from([("slug".to_owned(), "is taken".to_owned())]),
+            Self::SlugTaken => BTreeMap::from([("slug".to_owned(), "field.taken".into())]),
             _ => BTreeMap::new(),
         }
     }

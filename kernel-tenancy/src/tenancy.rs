@@ -36,6 +36,7 @@ impl From<Tenancy> for Pillar {
             .activities(activity::ALL)
             .names("workspace", activity::WorkspaceName)
             .messages(include_str!("../locales/en.json"))
+            .translation("de", include_str!("../locales/de.json"))
             .routes(http::routes(tenancy))
             .provides_tenants(Arc::new(tenancy))
     }

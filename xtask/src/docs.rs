@@ -32,5 +32,6 @@ documents! {
     telemetry = "../../docs/telemetry.md";
     tenancy = "../../docs/tenancy.md";
     testing = "../../docs/testing.md";
+    texts = "../../docs/texts.md";
     upgrading = "../../docs/upgrading.md";
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use kernel_core::{ErrorKind, Fault};
+use kernel_core::{ErrorKind, Fault, Flaw};
 
 use crate::import::Problems;
 
@@ -84,15 +84,15 @@ impl Fault for Error {
         }
     }
 
-    fn fields(&self) -> BTreeMap<String, String> {
+    fn fields(&self) -> BTreeMap<String, Flaw> {
         let (field, message) = match self {
             Self::AssigneeNotMember => ("assignee", "tracker.field.not_member"),
-            Self::KeyTaken { .. } => ("key", "tracker.field.taken"),
-            Self::LabelTaken { .. } => ("name", "tracker.field.taken"),
+            Self::KeyTaken { .. } => ("key", "field.taken"),
+            Self::LabelTaken { .. } => ("name", "field.taken"),
             Self::LabelUnknown => ("labels", "tracker.field.no_label"),
             Self::ImportRefused(problems) => return problems.fields(),
             Self::CommentNotOwn | Self::ImportEmpty | Self::ImportTooLong { .. } => return BTreeMap::new(),
         };
-        BTreeMap::from([(field.to_owned(), message.to_owned())])
+        BTreeMap::from([(field.to_owned(), message.into())])
     }
 }

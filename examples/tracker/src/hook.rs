@@ -1,7 +1,7 @@
 //! What happens inside the kernel's transactions.
 
 use kernel_core::hook::{Hook, WorkspaceCreated};
-use kernel_core::{Error, TenantTx};
+use kernel_core::{Error, TenantTx, Tx};
 
 use crate::issue::{NewIssue, Priority};
 use crate::project::NewProject;
@@ -15,7 +15,9 @@ pub(crate) struct GettingStarted(pub(crate) Tracker);
 impl Hook<TenantTx, WorkspaceCreated> for GettingStarted {
     async fn run(&self, tx: &mut TenantTx, created: &WorkspaceCreated) -> Result<(), Error> {
         let Self(tracker) = self;
-        let text = |key| tracker.pages.text(key);
+        // In the language of whoever founds it.
+        let language = tx.ctx().language();
+        let text = |key| tracker.pages.text(language, key);
         let author = Some(created.owner);
         let name = text("getting_started.name");
         let project =

@@ -17,6 +17,9 @@ use crate::{action, activity, http, page, permission};
 /// The tracker's own texts.
 pub(crate) const TEXTS: &str = include_str!("../locales/en.json");
 
+/// The same in German; the kernel's pillars bring theirs.
+pub(crate) const GERMAN: (&str, &str) = ("de", include_str!("../locales/de.json"));
+
 const PRODUCT_FILE: &str = "product.config.toml";
 const PRODUCT: &str = include_str!("../product.config.toml");
 
@@ -80,6 +83,7 @@ impl Tracker {
         product.name.clone_into(&mut config.http.title);
         config.http.environment = product.environment;
         config.product = Some(self.product.clone());
+        config.languages = vec![GERMAN.0.to_owned()];
         config.http.reference = true;
         config.http.sign_in_page = Some("/log-in".to_owned());
         let pages = self.pages.clone();
@@ -129,6 +133,7 @@ impl From<Tracker> for Pillar {
             .permissions(permission::ALL)
             .audits(action::ALL)
             .messages(TEXTS)
+            .translation(GERMAN.0, GERMAN.1)
             .routes(http::routes(&tracker))
             .routes(page::routes(&tracker))
             .on_workspace_created(GettingStarted(tracker))

@@ -5,11 +5,11 @@ use std::net::TcpListener;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
-use kernel_actix::{Caller, InWorkspace, Refusal, configure, serve, serve_metrics};
+use kernel_actix::{Body, Caller, InWorkspace, Refusal, configure, serve, serve_metrics};
 use kernel_core::{App, Error};
 use tokio::sync::oneshot::Receiver;
 
-use crate::demo::{READ, RULE};
+use crate::demo::{Careless, Note, READ, RULE};
 
 /// Serves until `shutdown`; under `prefix` unless that is empty.
 pub(crate) async fn run(
@@ -26,6 +26,8 @@ pub(crate) async fn run(
             .route("/own/refused", web::get().to(refused))
             .route("/own/cookies", web::get().to(cookies))
             .route("/own/panics", web::get().to(panics))
+            .route("/own/body", web::post().to(body))
+            .route("/own/careless", web::post().to(careless))
             .route("/w/{workspace}/own", web::get().to(workspace))
             .route("/w/{workspace}/rule", web::get().to(rule))
             .configure(mount.clone());
@@ -47,6 +49,14 @@ pub(crate) async fn scraped(app: App, listener: TcpListener, shutdown: Receiver<
 
 async fn caller(Caller(ctx): Caller) -> String {
     ctx.actor().kind().to_owned()
+}
+
+async fn body(_: Caller, Body(note): Body<Note>) -> String {
+    note.text.len().to_string()
+}
+
+async fn careless(Body(note): Body<Careless>) -> String {
+    note.text
 }
 
 async fn refused() -> Result<HttpResponse, Refusal> {

@@ -193,7 +193,14 @@ async fn panic(_: Demo, _: Call, (): ()) -> Result<NoContent, Error> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
     #[garde(length(max = 100))]
-    text: String,
+    pub(crate) text: String,
+}
+
+/// Takes fields that nobody knows, as no input should.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+pub(crate) struct Careless {
+    #[garde(skip)]
+    pub(crate) text: String,
 }
 
 async fn take(demo: Demo, _: Call, Body(note): Body<Note>) -> Result<Json<usize>, Error> {

@@ -3,10 +3,14 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use kernel_core::http::BODY_LIMIT;
 use serde_json::Value;
 
 use crate::demo::{bearer, member, outsider};
 use crate::server::Server;
+
+/// Errors outside the API are pages unless a program asks.
+const JSON: &str = "accept: application/json\r\n";
 
 #[tokio::test]
 async fn a_caller_is_who_the_app_says() {
@@ -59,6 +63,68 @@ async fn a_refusal_speaks_the_apps_words_without_a_caller_too() {
     assert_eq!((refused.status, refused.json()["code"].as_str()), (404, Some("not_found")));
     assert_eq!(refused.headers["content-type"], "application/problem+json");
     assert!(refused.headers.contains_key("x-request-id"));
+}
+
+#[tokio::test]
+async fn a_body_is_read_and_refused_like_those_of_the_apps_routes() {
+    let server = Server::start().await;
+    let ask = async |path: &str, content_type: &str, body: &str| {
+        let answer = server.ask("POST", path, &format!("content-type: {content_type}\r\n{JSON}"), body).await;
+        let mut json = answer.json();
+        if let Some(error) = json.get_mut("error").and_then(Value::as_object_mut) {
+            assert_eq!(error.remove("request_id").unwrap(), answer.headers["x-request-id"].to_str().unwrap());
+        }
+        (answer.status, json)
+    };
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    for (content_type, body, status) in [
+        (json, r#"{"text": "abc"}"#, 200),
+        (json, r"{", 400),
+        (json, "", 400),
+        (json, "[\"abc\"]", 422),
+        (json, "{}", 422),
+        (json, r#"{"text": 5}"#, 422),
+        (json, r#"{"text": "a", "text": "b"}"#, 422),
+        (json, r#"{"text": "a", "more": 1}"#, 422),
+        ("text/plain", r#"{"text": "abc"}"#, 415),
+        (form, "text=abc", 415),
+    ] {
+        let own = ask("/own/body", content_type, body).await;
+        assert_eq!(own, ask("/api/v1/take", content_type, body).await, "{content_type} {body}");
+        assert_eq!(own.0, status, "{content_type} {body}");
+    }
+    let long = format!(r#"{{"text": "{}"}}"#, "a".repeat(101));
+    let (status, refused) = ask("/own/body", json, &long).await;
+    assert_eq!((status, &refused["error"]["fields"]["text"]), (422, &"is longer than 100".into()));
+    let deep = format!(r#"{{"text": {}"#, "[".repeat(200));
+    assert_eq!(ask("/own/body", json, &deep).await.0, 422, "not even looked into");
+    let large = "x".repeat(BODY_LIMIT + 1);
+    let (status, refused) = ask("/own/body", json, &large).await;
+    assert_eq!((status, &refused["error"]["params"]["limit"]), (413, &BODY_LIMIT.to_string().into()));
+}
+
+#[tokio::test]
+async fn who_may_not_call_a_handler_hears_nothing_of_its_body() {
+    let server = Server::start().await;
+    let stranger = format!("authorization: Bearer nobody\r\ncontent-type: application/json\r\n{JSON}");
+    assert_eq!(server.ask("POST", "/own/body", &stranger, "{").await.code(), "unauthenticated");
+    let foreign = format!(
+        "cookie: __Host-demo={}\r\ncontent-type: application/json\r\norigin: https://evil.example\r\n{JSON}",
+        member()
+    );
+    assert_eq!(server.ask("POST", "/own/body", &foreign, "{").await.code(), "cross_site");
+}
+
+#[tokio::test]
+async fn a_body_that_takes_unknown_fields_is_a_fault_of_ours() {
+    let log = Log::begin();
+    let server = Server::start().await;
+    let headers = "content-type: application/json\r\naccept: application/json\r\n";
+    let refused = server.ask("POST", "/own/careless", headers, r#"{"text": "abc"}"#).await;
+    assert_eq!((refused.status, refused.code().as_str()), (500, "internal"));
+    let lines = log.of_request(refused.headers["x-request-id"].to_str().unwrap());
+    let said = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert!(said["fields"]["error"].as_str().unwrap().contains("deny_unknown_fields"), "{said}");
 }
 
 #[tokio::test]

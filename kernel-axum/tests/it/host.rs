@@ -6,12 +6,12 @@ use std::net::TcpListener;
 use axum::Router;
 use axum::http::header::SET_COOKIE;
 use axum::response::AppendHeaders;
-use axum::routing::get;
-use kernel_axum::{Caller, InWorkspace, Refusal, mount, serve, serve_metrics};
+use axum::routing::{get, post};
+use kernel_axum::{Body, Caller, InWorkspace, Refusal, mount, serve, serve_metrics};
 use kernel_core::{App, Error};
 use tokio::sync::oneshot::Receiver;
 
-use crate::demo::{READ, RULE};
+use crate::demo::{Careless, Note, READ, RULE};
 
 /// Serves until `shutdown`; under `prefix` unless that is empty.
 pub(crate) async fn run(
@@ -26,6 +26,8 @@ pub(crate) async fn run(
         .route("/own/refused", get(async || -> Result<(), Refusal> { Err(Error::not_found().into()) }))
         .route("/own/cookies", get(cookies))
         .route("/own/panics", get(panics))
+        .route("/own/body", post(body))
+        .route("/own/careless", post(careless))
         .route("/w/{workspace}/own", get(workspace))
         .route("/w/{workspace}/rule", get(rule));
     let routes = mount(own, app.clone());
@@ -40,6 +42,14 @@ pub(crate) async fn scraped(app: App, listener: TcpListener, shutdown: Receiver<
 
 async fn caller(Caller(ctx): Caller) -> String {
     ctx.actor().kind().to_owned()
+}
+
+async fn body(_: Caller, Body(note): Body<Note>) -> String {
+    note.text.len().to_string()
+}
+
+async fn careless(Body(note): Body<Careless>) -> String {
+    note.text
 }
 
 async fn cookies(_: Caller) -> AppendHeaders<[(axum::http::HeaderName, &'static str); 2]> {

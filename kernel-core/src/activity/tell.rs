@@ -14,7 +14,7 @@ use crate::db::{TenantTx, Tx};
 use crate::error::Error;
 use crate::hook::people;
 use crate::id::{UserId, WorkspaceId};
-use crate::message::Messages;
+use crate::message::{Language, Messages};
 
 /// The noun of people.
 const USER: &str = "user";
@@ -78,7 +78,7 @@ pub struct Told {
     pub target: Option<Thing>,
 }
 
-/// Looks up the names that these entries need, and says what the catalogue says of them.
+/// Looks up the names that these entries need, and says what the catalogue says of them, in the context's language.
 ///
 /// # Errors
 /// What the database says.
@@ -105,8 +105,8 @@ pub async fn tell(tx: &mut TenantTx, records: Vec<ActivityRecord>) -> Result<Vec
         };
         known.extend(things.into_iter().map(|thing| ((noun.clone(), thing.id), thing)));
     }
-    let told = records.into_iter().map(|record| told(record, &known, &hooks.messages));
-    Ok(told.collect())
+    let said = (&*hooks.messages, tx.ctx().language());
+    Ok(records.into_iter().map(|record| told(record, &known, said)).collect())
 }
 
 /// The people and things that the texts of an entry may name.
@@ -128,9 +128,13 @@ fn named(param: &Value) -> Option<(&str, Uuid)> {
     Some((noun, Uuid::try_parse(id.as_str()?).ok()?))
 }
 
-fn told(record: ActivityRecord, known: &HashMap<(String, Uuid), Thing>, messages: &Messages) -> Told {
+fn told(
+    record: ActivityRecord,
+    known: &HashMap<(String, Uuid), Thing>,
+    (messages, language): (&Messages, Language),
+) -> Told {
     let find = |noun: &str, id: Uuid| known.get(&(noun.to_owned(), id));
-    let plain = |key: &str| messages.t(key, &BTreeMap::new());
+    let plain = |key: &str| messages.t(language, key, &BTreeMap::new());
     let called = |noun: &str, id: Uuid| match find(noun, id) {
         Some(thing) => thing.name.clone(),
         None if noun == USER => plain("activity.person_gone"),
@@ -156,7 +160,7 @@ fn told(record: ActivityRecord, known: &HashMap<(String, Uuid), Thing>, messages
         };
         args.insert(name, text);
     }
-    let text = messages.t(&format!("activity.{}", record.kind), &args);
+    let text = messages.t(language, &format!("activity.{}", record.kind), &args);
     let target = find(&record.target_type, record.target_id).cloned();
     drop(args);
     Told { record, text, actor, target }

@@ -13,7 +13,7 @@ use crate::db::{Db, DbError, Login, RoleNames, unsafe_login};
 use crate::error::causes;
 use crate::health;
 use crate::http::Access;
-use crate::message::Messages;
+use crate::message::{Language, MessageError, Messages};
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
 use crate::secret::SealedColumn;
@@ -118,6 +118,36 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// The catalogue, and the languages that answers are given in. English is read first: it says what may be translated.
+pub(super) fn messages(
+    pillars: &[Pillar],
+    config: &Config,
+    problems: &mut Vec<Problem>,
+) -> (Messages, Vec<Language>) {
+    let mut messages = Messages::default();
+    let mut refused = |pillar: &Pillar, error: MessageError| {
+        problems.push(Problem::Message { pillar: pillar.name, reason: error.to_string() });
+    };
+    for pillar in pillars {
+        for json in &pillar.messages {
+            messages.add(json).unwrap_or_else(|error| refused(pillar, error));
+        }
+    }
+    for pillar in pillars {
+        for (tag, json) in &pillar.translations {
+            messages.translate(tag, json).unwrap_or_else(|error| refused(pillar, error));
+        }
+    }
+    let wanted = |language: &Language| config.languages.iter().any(|tag| tag == language.tag());
+    let english = |language: &Language| *language == Language::ENGLISH;
+    let languages: Vec<_> = messages.languages().filter(|known| english(known) || wanted(known)).collect();
+    let unknown =
+        config.languages.iter().filter(|tag| !languages.iter().any(|known| known.tag() == tag.as_str()));
+    let told = unknown.map(|tag| Problem::Setting(format!("languages: no pillar has texts in {tag:?}")));
+    problems.extend(told);
+    (messages, languages)
+}
 
 /// Every kind of activity has a text.
 pub(super) fn activities(kinds: &[ActivityKind], messages: &Messages, problems: &mut Vec<Problem>) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::facts::Facts;
 use super::{Examination, Verdict};
 use crate::http::Resolution;
+use crate::message::{Language, Messages};
 use crate::pillar::Pillar;
 
 pub(super) const ALL: &[Examination] = &[
@@ -15,6 +16,7 @@ pub(super) const ALL: &[Examination] = &[
     Examination { name: "config.cors", judge: cors },
     Examination { name: "config.permissions", judge: permissions },
     Examination { name: "config.features", judge: features },
+    Examination { name: "config.languages", judge: languages },
     Examination { name: "config.clock", judge: clock },
 ];
 
@@ -88,6 +90,22 @@ fn features(facts: &Facts<'_>) -> Verdict {
         .map(|name| format!("no route asks for the feature {name}"))
         .collect();
     advise(&unused, "ask for it where it belongs, or drop it")
+}
+
+fn languages(facts: &Facts<'_>) -> Verdict {
+    let Ok(messages) = Messages::gathered(&facts.pillars.iter().collect::<Vec<_>>()) else {
+        return Verdict::fault("a message catalogue cannot be used", "`build` says which one, and why");
+    };
+    let wanted = |language: &Language| facts.config.languages.iter().any(|tag| tag == language.tag());
+    let lacking = messages.languages().filter(wanted).filter_map(|language| {
+        let keys = messages.untranslated(language);
+        let first = keys.first()?;
+        Some(format!("{} text(s) are shown in English for want of {language}, such as {first}", keys.len()))
+    });
+    advise(
+        &lacking.collect::<Vec<_>>(),
+        "translate them in the locales/<language>.json beside the English file",
+    )
 }
 
 fn routes(

@@ -69,22 +69,21 @@ pub async fn receive<E: Display>(
     body: impl Stream<Item = Result<Bytes, E>>,
     patience: Duration,
 ) -> Result<Bytes, Error> {
-    let mut arriving = Arriving::of(to, head)?;
+    let arriving = Arriving::of(to, head)?;
     if to.route().is_none() {
         return Ok(Bytes::new());
     }
-    let whole = async {
-        let (mut body, mut whole) = (pin!(body), BytesMut::new());
-        while !arriving.is_whole()
-            && let Some(piece) = body.next().await
-        {
-            whole.extend_from_slice(&arriving.take(piece)?);
-        }
-        arriving.end()?;
-        Ok(whole.freeze())
-    };
-    let whole = tokio::time::timeout(patience, whole).await;
-    whole.unwrap_or_else(|_| Err(too_slow()))
+    arriving.whole(body, patience).await
+}
+
+/// The same for a handler of the host's own.
+pub(crate) async fn receive_own<E: Display>(
+    head: &Parts,
+    body: impl Stream<Item = Result<Bytes, E>>,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Error> {
+    Arriving::up_to(limit, head)?.whole(body, patience).await
 }
 
 /// Hands the body on piece by piece, as far as its route allows, or says why it cannot be read. It never ends: what is
@@ -125,11 +124,36 @@ struct Arriving {
 
 impl Arriving {
     fn of(to: &Matched, head: &Parts) -> Result<Self, Error> {
-        let arriving = Self { announced: announced(head)?, limit: to.body_limit(), length: 0 };
+        // What nothing is read of is refused for another reason.
+        let limit = if to.route().is_some() { to.body_limit() } else { usize::MAX };
+        Self::up_to(limit, head)
+    }
+
+    fn up_to(limit: usize, head: &Parts) -> Result<Self, Error> {
+        let arriving = Self { announced: announced(head)?, limit, length: 0 };
         match arriving.announced {
-            Some(length) if length > arriving.limit && to.route().is_some() => Err(arriving.too_large()),
+            Some(length) if length > limit => Err(arriving.too_large()),
             _ => Ok(arriving),
         }
+    }
+
+    async fn whole<E: Display>(
+        mut self,
+        body: impl Stream<Item = Result<Bytes, E>>,
+        patience: Duration,
+    ) -> Result<Bytes, Error> {
+        let whole = async {
+            let (mut body, mut whole) = (pin!(body), BytesMut::new());
+            while !self.is_whole()
+                && let Some(piece) = body.next().await
+            {
+                whole.extend_from_slice(&self.take(piece)?);
+            }
+            self.end()?;
+            Ok(whole.freeze())
+        };
+        let whole = tokio::time::timeout(patience, whole).await;
+        whole.unwrap_or_else(|_| Err(too_slow()))
     }
 
     /// Whether no more has to be waited for.

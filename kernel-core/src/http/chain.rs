@@ -31,6 +31,7 @@ use tracing::{Instrument, Span};
 use crate::app::{App, Shared};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Panicked};
+use crate::http::accept;
 use crate::http::adapter::opens_socket;
 use crate::http::file::Payload;
 use crate::http::input::Incoming;
@@ -40,6 +41,7 @@ use crate::http::problem;
 use crate::http::reply::{Reply, Shutdown};
 use crate::http::route::{RateClass, Route};
 use crate::http::{Resolution, Timeouts};
+use crate::message::Language;
 use crate::telemetry::vital::Flight;
 
 use arrival::Arrival;
@@ -51,6 +53,7 @@ use limit::{Limit, Spent, Subject};
 pub(crate) use hostile::head;
 pub(crate) use limit::{Limits, Standing};
 pub use service::Peer;
+pub(crate) use visit::Readings;
 pub use visit::Visit;
 
 /// How long a server that people depend on goes on after it was told to stop: two probes of a load balancer, as a rule.
@@ -264,7 +267,12 @@ impl Gate<'_> {
         let client = self.arrival.client(&self.head.headers);
         let nobody = crate::actor::Actor::Anonymous;
         let ctx = Ctx::new(self.arrival.id, nobody, client, config.clock.clone(), config.entropy.clone());
-        ctx.with_trace(self.arrival.trace)
+        ctx.with_trace(self.arrival.trace).with_language(self.language())
+    }
+
+    /// The language of texts for whoever asks.
+    fn language(&self) -> Language {
+        accept::language(&self.head.headers, &self.app.languages)
     }
 
     fn shown(&self) -> Shown<'_> {

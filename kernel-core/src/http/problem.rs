@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::accept::{Form, preferred};
 use crate::ctx::RequestId;
 use crate::error::{Error, ErrorKind};
-use crate::message::Messages;
+use crate::message::{Language, Messages};
 
 pub(crate) const OK: StatusCode = StatusCode::OK;
 pub(crate) const CREATED: StatusCode = StatusCode::CREATED;
@@ -72,6 +72,8 @@ pub struct ErrorView<'a> {
     pub path: &'a str,
     /// Whether the person has signed in.
     pub signed_in: bool,
+    /// The language of the texts, and the one to write the rest of the page in.
+    pub language: Language,
 }
 
 /// Renders the page that a person sees when a page route fails.
@@ -102,8 +104,9 @@ fn plain_page(view: &ErrorView<'_>) -> String {
         view.fields.iter().map(|(name, text)| format!("<li>{}: {}</li>", escaped(name), escaped(text)));
     let fields: String = fields.collect();
     format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{status}</title></head><body><main>\
+        "<!doctype html><html lang=\"{language}\"><head><meta charset=\"utf-8\"><title>{status}</title></head><body><main>\
          <h1>{message}</h1><ul>{fields}</ul><p>{code} · {id}</p></main></body></html>",
+        language = view.language,
         status = view.status,
         message = escaped(view.message),
         code = escaped(view.code),
@@ -139,7 +142,16 @@ struct Body<'a> {
     /// What the message is about, for programs: the feature that is missing, the parameter that is unknown.
     params: &'a BTreeMap<&'static str, String>,
     fields: &'a BTreeMap<String, String>,
+    /// What the fields' messages say, for programs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<&'a str, Reason<'a>>,
     request_id: RequestId,
+}
+
+#[derive(Debug, Serialize)]
+struct Reason<'a> {
+    code: &'a str,
+    params: &'a BTreeMap<&'static str, String>,
 }
 
 /// The same members under RFC 9457's names and our own.
@@ -156,6 +168,7 @@ struct ProblemDetails<'a> {
 #[derive(Debug)]
 pub(crate) struct Voice<'a> {
     pub(crate) messages: &'a Messages,
+    pub(crate) language: Language,
     pub(crate) page: &'a ErrorPage,
     /// Whether the route is a page: then people read its errors.
     pub(crate) html: bool,
@@ -166,13 +179,18 @@ pub(crate) struct Voice<'a> {
 /// The response that tells the caller about `error`, in the form that it asked for.
 pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error: &Error) -> Response<Bytes> {
     let status = status(error.kind());
-    let none = BTreeMap::<&str, String>::new();
-    let message = voice.messages.t(&format!("error.{}", error.code()), error.args());
-    let fields = error.fields().iter().map(|(name, key)| (name.clone(), voice.messages.t(key, &none)));
+    let say = |key: &str, args| voice.messages.t(voice.language, key, args);
+    let message = say(&format!("error.{}", error.code()), error.args());
+    let fields = error.fields().iter().map(|(name, flaw)| (name.clone(), say(flaw.key(), flaw.args())));
     let fields: BTreeMap<String, String> = fields.collect();
     // What is not there, and what is not for the caller, must look alike.
     let params = if error.kind() == ErrorKind::NotFound { &BTreeMap::new() } else { error.args() };
-    let body = Body { code: error.code(), message: &message, params, fields: &fields, request_id: id };
+    // A text that is no key is a sentence for people: no program should go by it.
+    let keyed = error.fields().iter().filter(|(_, flaw)| voice.messages.has(flaw.key()));
+    let reasons =
+        keyed.map(|(name, flaw)| (name.as_str(), Reason { code: flaw.key(), params: flaw.args() })).collect();
+    let body =
+        Body { code: error.code(), message: &message, params, fields: &fields, reasons, request_id: id };
 
     let offers: &[Form] = if voice.html {
         &[Form::Html, Form::Json, Form::ProblemJson]
@@ -190,6 +208,7 @@ pub(crate) fn respond(voice: &Voice<'_>, asked: &HeaderMap, id: RequestId, error
                 request_id: id,
                 path: voice.path,
                 signed_in: voice.signed_in,
+                language: voice.language,
             };
             ("text/html; charset=utf-8", voice.page.0(&view))
         }
@@ -231,7 +250,8 @@ mod tests {
     fn told(html: bool, accept: &'static str, error: &Error) -> Response<Bytes> {
         let messages = Messages::default();
         let page = ErrorPage::default();
-        let voice = Voice { messages: &messages, page: &page, html, path: "/", signed_in: false };
+        let (language, path) = (Language::ENGLISH, "/");
+        let voice = Voice { messages: &messages, language, page: &page, html, path, signed_in: false };
         let asked = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
         respond(&voice, &asked, RequestId::from_uuid(Uuid::from_u128(7)), error)
     }
@@ -246,6 +266,7 @@ mod tests {
         assert_eq!(body["error"]["code"], "invalid");
         assert_eq!(body["error"]["request_id"], "req_00000000000000000000000000000007");
         assert!(body["error"]["fields"]["title"].is_string());
+        assert_eq!(body["error"].get("reasons"), None, "the text is in no catalogue");
         assert!(body["error"]["message"].is_string());
         let response = told(false, "*/*", &Error::new(ErrorKind::TooLarge, "too_large").arg("limit", 7));
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();

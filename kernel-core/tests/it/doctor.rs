@@ -44,6 +44,7 @@ fn pillar() -> Pillar {
         .migrations(shop::migrations(SCHEMA))
         .tables([item.searchable("simple", &["name"])])
         .functions([Function::queue("shop", "claim()")])
+        .messages(r#"{"shop.sold": "Sold"}"#)
 }
 
 fn builder(db: &DbConfig, change: fn(&mut Config), pillar: Pillar) -> AppBuilder {

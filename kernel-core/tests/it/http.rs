@@ -4,6 +4,7 @@
 mod ask;
 mod health;
 mod idempotency;
+mod language;
 mod limit;
 mod log;
 mod order;

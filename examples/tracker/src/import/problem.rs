@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use kernel_core::Flaw;
+
 /// How many are told.
 const TOLD_MAX: usize = 100;
 /// How much of a name that the file itself gives is repeated.
@@ -40,7 +42,7 @@ impl FromStr for Place {
 /// The first so many of them, and how many there are in all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
-    told: BTreeMap<Place, String>,
+    told: BTreeMap<Place, Flaw>,
     count: usize,
     /// How often something was noted, of a place that was noted before too: a bare carriage return ends a row, and the next
     /// one is in the same line.
@@ -49,8 +51,8 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Notes why the value of a column is refused, or the whole line: the key of a message. Each place counts once.
-    pub(super) fn add(&mut self, line: u64, column: Option<&str>, why: impl Into<String>) {
+    /// Notes why the value of a column is refused, or the whole line. Each place counts once.
+    pub(super) fn add(&mut self, line: u64, column: Option<&str>, why: impl Into<Flaw>) {
         let column = column.map(|column| column.chars().take(NAME_MAX).collect());
         let place = Place { line, column };
         self.notes += 1;
@@ -84,8 +86,8 @@ impl Problems {
         self.told.len()
     }
 
-    /// A message key per place.
-    pub(crate) fn fields(&self) -> BTreeMap<String, String> {
+    /// What is wrong in each place.
+    pub(crate) fn fields(&self) -> BTreeMap<String, Flaw> {
         self.told.iter().map(|(place, why)| (place.to_string(), why.clone())).collect()
     }
 }

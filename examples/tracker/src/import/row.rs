@@ -4,9 +4,9 @@
 
 use bytes::{Buf, Bytes};
 use csv_core::{ReadRecordResult, Reader};
-use garde::Validate;
 use kernel_core::UserId;
 use kernel_core::http::BodyFile;
+use kernel_core::rule::flaws;
 
 use super::People;
 use super::problem::Problems;
@@ -262,18 +262,20 @@ impl Line<'_> {
             labels: Vec::new(),
         };
         let status = self.choice("status", "tracker.field.no_status", problems);
-        if let Err(report) = new.validate() {
-            let broken = report.iter().map(|(path, error)| (path.to_string(), error));
-            for (column, error) in broken.filter(|(column, _)| !(blank && column == "title")) {
-                problems.add(self.number, Some(&column), error.message());
-            }
+        for (column, flaw) in flaws(&new).into_iter().filter(|(column, _)| !(blank && column == "title")) {
+            problems.add(self.number, Some(&column), flaw);
         }
         let NewIssue { title, body, priority, assignee, .. } = new;
         (problems.notes() == before).then_some(Row { title, body, status, priority, assignee })
     }
 
     /// One of a few words, in capitals or not; the usual one when nothing is said.
-    fn choice<T: TryFrom<String> + Default>(&self, column: &str, why: &str, problems: &mut Problems) -> T {
+    fn choice<T: TryFrom<String> + Default>(
+        &self,
+        column: &str,
+        why: &'static str,
+        problems: &mut Problems,
+    ) -> T {
         let Some(text) = self.text(column, problems) else { return T::default() };
         T::try_from(text.trim().to_lowercase()).unwrap_or_else(|_| {
             problems.add(self.number, Some(column), why);
@@ -293,6 +295,10 @@ impl Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use kernel_core::Flaw;
+
     use super::*;
 
     async fn problems(file: &[u8]) -> Vec<(String, String)> {
@@ -303,11 +309,15 @@ mod tests {
                 while let Some(row) = rows.next().await.unwrap() {
                     row.read(&People::new(), &mut problems);
                 }
-                problems.fields().into_iter().collect()
+                keys(problems.fields())
             }
             Err(error) if error.fields().is_empty() => vec![(error.code().to_owned(), String::new())],
-            Err(error) => error.fields().clone().into_iter().collect(),
+            Err(error) => keys(error.fields().clone()),
         }
+    }
+
+    fn keys(fields: BTreeMap<String, Flaw>) -> Vec<(String, String)> {
+        fields.into_iter().map(|(place, flaw)| (place, flaw.key().to_owned())).collect()
     }
 
     fn one(place: &str, why: &str) -> Vec<(String, String)> {
@@ -361,7 +371,7 @@ mod tests {
             assert_eq!(problems(&file).await, one(place, why), "{}", String::from_utf8_lossy(line));
         }
         let long = format!("title\n{}\n", "x".repeat(121));
-        assert_eq!(problems(long.as_bytes()).await, one("lines[2].title", "length is greater than 120"));
+        assert_eq!(problems(long.as_bytes()).await, one("lines[2].title", "field.too_long"));
     }
     #[tokio::test]
     async fn whatever_a_file_holds_is_told_by_line_and_reading_goes_on() {

@@ -6,7 +6,7 @@ use http::header::HeaderMap;
 use kernel_core::http::{Environment, ErrorView, Incoming, Input, InputShape, prefers_json};
 use kernel_core::product::Brand;
 use kernel_core::seam::Person;
-use kernel_core::{Ctx, Error, Permission, TenantTx, Tx, WorkspaceStatus, people};
+use kernel_core::{Ctx, Error, Language, Permission, TenantTx, Tx, WorkspaceStatus, people};
 use serde::{Serialize, Serializer};
 
 use super::{asset, log};
@@ -67,6 +67,8 @@ impl Input for Asked {
 /// What `layout.html` and `workspace_layout.html` need.
 #[derive(Debug, Serialize)]
 pub(crate) struct Frame {
+    #[serde(skip)]
+    language: Language,
     app: Seen,
     csrf: String,
     user: Option<Viewer>,
@@ -115,6 +117,7 @@ pub(super) fn base(slug: &str) -> String {
 impl Frame {
     fn new(product: &Seen, ctx: &Ctx, viewer: Option<Person>, asked: &Asked) -> Self {
         Self {
+            language: ctx.language(),
             app: product.clone(),
             csrf: ctx.csrf().unwrap_or_default().to_owned(),
             user: viewer.map(|person| Viewer { name: person.name, email: person.email }),
@@ -127,6 +130,7 @@ impl Frame {
 
     pub(super) fn of_error(product: &Seen, view: &ErrorView<'_>) -> Self {
         Self {
+            language: view.language,
             app: product.clone(),
             csrf: String::new(),
             user: None,
@@ -136,6 +140,10 @@ impl Frame {
                 .filter(|_| product.keeps_log && view.signed_in),
             place: None,
         }
+    }
+
+    pub(super) fn language(&self) -> Language {
+        self.language
     }
 
     /// The address of the workspace's pages; empty outside one.

@@ -6,7 +6,7 @@ use http::Method;
 use kernel_core::http::{
     BODY_LIMIT, BodyFile, Either, Html, Incoming, Input, InputShape, Path, Query, RateClass, Route, SeeOther,
 };
-use kernel_core::{Error, TenantTx};
+use kernel_core::{Error, Flaw, TenantTx};
 use minijinja::{Value, context};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -99,7 +99,7 @@ async fn send(
         }
         Err(refused) => {
             let frame = tracker.frame_inside(tx, &refused.asked).await?;
-            let problems = problems(&tracker, &refused);
+            let problems = problems(&tracker, &frame, &refused);
             let content = content(&tracker, tx, id, &frame).await?;
             let content = context! { problems, ..content };
             Ok(Either::Right(tracker.pages.again("import.html", &frame, &refused, content)?))
@@ -115,13 +115,13 @@ async fn content(tracker: &Tracker, tx: &mut TenantTx, id: ProjectId, frame: &Fr
 }
 
 /// What is wrong with the file, line by line.
-fn problems(tracker: &Tracker, refused: &Refused) -> Vec<Value> {
+fn problems(tracker: &Tracker, frame: &Frame, refused: &Refused) -> Vec<Value> {
     let fields = refused.error.fields().iter();
-    let mut places: Vec<(Place, &String)> =
+    let mut places: Vec<(Place, &Flaw)> =
         fields.filter_map(|(name, why)| Some((name.parse().ok()?, why))).collect();
-    places.sort();
+    places.sort_by(|(one, _), (other, _)| one.cmp(other));
     places
         .into_iter()
-        .map(|(Place { line, column }, why)| context! { line, column, why => tracker.pages.text(why) })
+        .map(|(Place { line, column }, why)| context! { line, column, why => tracker.pages.flaw(frame.language(), why) })
         .collect()
 }

@@ -50,7 +50,7 @@ async fn show(
     let meant = |label: &str| label.to_lowercase().contains(&text.to_lowercase());
     let mut places: Vec<Value> = Vec::new();
     for (key, path, need) in PAGES {
-        let label = tracker.pages.text(key);
+        let label = tracker.pages.text(frame.language(), key);
         if may(ctx, need) && meant(&label) {
             places.push(context! { label, url => format!("{base}{path}") });
         }
@@ -58,7 +58,7 @@ async fn show(
     for (key, path, need) in
         [("issue_new.link", "new", ISSUE_CREATE), ("import.link", "import", ISSUE_IMPORT)]
     {
-        let label = tracker.pages.text(key);
+        let label = tracker.pages.text(frame.language(), key);
         // Either the action is meant, wherever, or the project, and what can be done there.
         let meant = if meant(&label) { &all_projects } else { &projects };
         for project in meant.iter().filter(|_| may(ctx, need)) {

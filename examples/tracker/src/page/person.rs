@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use kernel_core::{Error, TenantTx, UserId, people};
+use kernel_core::{Error, TenantTx, Tx, UserId, people};
 use minijinja::{Value, context};
 
 use crate::tracker::Tracker;
@@ -27,7 +27,7 @@ impl Names {
         let people = people(tx, &ids).await?;
         let known = people.into_iter().map(|person| (person.id, person.name)).collect();
         let product = tracker.pages.product().name.clone();
-        Ok(Self { known, gone: tracker.pages.text("person.gone"), product })
+        Ok(Self { known, gone: tracker.pages.text(tx.ctx().language(), "person.gone"), product })
     }
 
     /// A person as the templates know one.

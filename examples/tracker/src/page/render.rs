@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kernel_core::http::{ErrorView, Html};
 use kernel_core::product::Brand;
-use kernel_core::{Error, Messages, Pillar};
+use kernel_core::{Error, Flaw, Language, Messages, Pillar};
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
@@ -19,7 +19,8 @@ use super::frame::{Frame, Seen};
 pub(crate) struct Pages(Arc<Shared>);
 
 struct Shared {
-    environment: Environment<'static>,
+    /// The templates, each time with the texts of one language.
+    environments: BTreeMap<Language, Environment<'static>>,
     messages: Arc<Messages>,
     assets: Arc<Assets>,
     product: Seen,
@@ -68,21 +69,13 @@ impl Pages {
     pub(crate) fn new(product: Seen, brand: &Brand, pillars: &[Pillar]) -> Self {
         let mut messages = Messages::of(pillars).expect("the texts of the pillars are tested");
         messages.add(crate::tracker::TEXTS).expect("the tracker's texts are tested");
+        let (tag, german) = crate::tracker::GERMAN;
+        messages.translate(tag, german).expect("the tracker's texts are tested");
         let (messages, assets) = (Arc::new(messages), Arc::new(Assets::new(brand)));
-        let mut environment = Environment::new();
-        // A name that is misspelt in a template shows in the tests instead of as nothing.
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source).expect("the templates are tested");
-        }
-        let texts = messages.clone();
-        environment.add_function("t", move |key: &str, args: Kwargs| translate(&texts, key, &args));
-        let files = assets.clone();
-        environment.add_function("static_url", move |name: &str| {
-            let unknown = || minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no such file");
-            files.path(name).ok_or_else(unknown)
-        });
-        Self(Arc::new(Shared { environment, messages, assets, product }))
+        let environments =
+            messages.languages().map(|language| (language, environment(language, &messages, &assets)));
+        let environments = environments.collect();
+        Self(Arc::new(Shared { environments, messages, assets, product }))
     }
 
     pub(crate) fn product(&self) -> &Seen {
@@ -94,8 +87,13 @@ impl Pages {
     }
 
     /// A text without parameters.
-    pub(crate) fn text(&self, key: &str) -> String {
-        self.0.messages.t(key, &BTreeMap::new())
+    pub(crate) fn text(&self, language: Language, key: &str) -> String {
+        self.0.messages.t(language, key, &BTreeMap::new())
+    }
+
+    /// What is wrong with a field.
+    pub(super) fn flaw(&self, language: Language, flaw: &Flaw) -> String {
+        self.0.messages.t(language, flaw.key(), flaw.args())
     }
 
     /// The page of this template; `content` is what it needs beside the frame.
@@ -111,13 +109,13 @@ impl Pages {
         refused: &Refused,
         content: Value,
     ) -> Result<Html, Error> {
-        let messages = &self.0.messages;
+        let (messages, language) = (&self.0.messages, frame.language());
         let error = &refused.error;
         let fields: BTreeMap<_, _> =
-            error.fields().iter().map(|(name, key)| (name, self.text(key))).collect();
+            error.fields().iter().map(|(name, flaw)| (name, self.flaw(language, flaw))).collect();
         // A message at a field says it all; one about something that the form does not show must stand above it.
         let placed = !fields.is_empty() && fields.keys().all(|name| refused.sent.contains_key(*name));
-        let whole = messages.t(&format!("error.{}", error.code()), error.args());
+        let whole = messages.t(language, &format!("error.{}", error.code()), error.args());
         let again = context! {
             values => Value::from(Serde(&refused.sent)),
             errors => Value::from(Serde(&fields)),
@@ -134,7 +132,7 @@ impl Pages {
         let content = context! {
             status => view.status,
             code => view.code,
-            title => self.text(&title),
+            title => self.text(view.language, &title),
             message => view.message,
             fields => Value::from(Serde(view.fields)),
             signed_in => view.signed_in,
@@ -147,15 +145,32 @@ impl Pages {
     }
 
     fn render(&self, template: &str, frame: &Frame, content: Value) -> Result<String, minijinja::Error> {
+        let environment = &self.0.environments[&frame.language()];
         let frame = Value::from(Serde(frame));
-        self.0.environment.get_template(template)?.render(context! { ..content, ..frame })
+        environment.get_template(template)?.render(context! { ..content, ..frame })
     }
 }
 
-fn translate(messages: &Messages, key: &str, args: &Kwargs) -> Result<String, minijinja::Error> {
-    let mut values = BTreeMap::new();
-    for name in args.args() {
-        values.insert(name, args.get::<Value>(name)?.to_string());
+/// The templates with the texts of this language.
+fn environment(language: Language, messages: &Arc<Messages>, assets: &Arc<Assets>) -> Environment<'static> {
+    let mut environment = Environment::new();
+    // A name that is misspelt in a template shows in the tests instead of as nothing.
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source).expect("the templates are tested");
     }
-    Ok(messages.t(key, &values))
+    let texts = messages.clone();
+    environment.add_function("t", move |key: &str, args: Kwargs| {
+        let mut values = BTreeMap::new();
+        for name in args.args() {
+            values.insert(name, args.get::<Value>(name)?.to_string());
+        }
+        Ok::<_, minijinja::Error>(texts.t(language, key, &values))
+    });
+    let files = assets.clone();
+    environment.add_function("static_url", move |name: &str| {
+        let unknown = || minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no such file");
+        files.path(name).ok_or_else(unknown)
+    });
+    environment
 }

@@ -77,7 +77,7 @@ async fn members(
 ) -> Result<Html, Error> {
     let frame = tracker.frame_inside(tx, &asked).await?;
     let Items { items, next_cursor, .. } = tracker.tenancy.members(tx, &page).await?;
-    let ctx = tx.ctx();
+    let (ctx, gone) = (tx.ctx(), tracker.pages.text(frame.language(), "person.gone"));
     let own = ctx.grant().map(kernel_core::Grant::role).filter(|_| may(ctx, MEMBER_UPDATE));
     let roles: Vec<_> = Role::ALL.into_iter().filter(|role| Some(*role) <= own).map(Role::name).collect();
     let owners = items.iter().filter(|member| member.role == Role::Owner).count();
@@ -86,17 +86,17 @@ async fn members(
         .map(|member| {
             let last_owner = member.role == Role::Owner && owners == 1;
             let editable = Some(member.role) <= own && !last_owner;
-            row(&tracker, member, ctx.actor().user(), editable)
+            row(member, &gone, ctx.actor().user(), editable)
         })
         .collect();
     let next_url = next_url(&asked.path, &[], next_cursor);
     tracker.pages.html("members.html", &frame, context! { items, roles, next_url })
 }
 
-fn row(tracker: &Tracker, member: Member, me: Option<UserId>, editable: bool) -> Value {
+fn row(member: Member, gone: &str, me: Option<UserId>, editable: bool) -> Value {
     context! {
         user_id => member.user_id.to_string(),
-        name => member.name.unwrap_or_else(|| tracker.pages.text("person.gone")),
+        name => member.name.unwrap_or_else(|| gone.to_owned()),
         email => member.email.unwrap_or_default(),
         role => member.role.name(),
         joined_at => time(member.joined_at),

@@ -9,6 +9,7 @@ mod comment;
 mod import;
 mod jump;
 mod label;
+mod language;
 mod log;
 mod options;
 mod page;

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT_LANGUAGE, ALLOW, CONTENT_LANGUAGE, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, VARY,
+};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use ipnet::IpNet;
@@ -12,6 +14,7 @@ use tracing::field::Empty;
 
 use super::arrival::Arrival;
 use super::{Gate, Notes};
+use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind};
 use crate::http::accept::prefers_json;
 use crate::http::config::Environment;
@@ -101,6 +104,18 @@ impl Gate<'_> {
         if let Some(standing) = notes.standing {
             standing.write(headers, self.app.limits.clock());
         }
+        if notes.ctx.as_ref().is_some_and(Ctx::has_spoken) {
+            self.speak(headers);
+        }
+    }
+
+    /// Says in which language the answer is, and that there are others.
+    fn speak(&self, headers: &mut HeaderMap) {
+        let known = |value: &HeaderValue| value == ACCEPT_LANGUAGE.as_str();
+        if self.app.languages.len() > 1 && !headers.get_all(VARY).iter().any(known) {
+            headers.append(VARY, HeaderValue::from_name(ACCEPT_LANGUAGE));
+            headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(self.language().tag()));
+        }
     }
 
     /// Tells the reporter of an answer that is our fault. A probe that finds the app not ready is no news.
@@ -149,12 +164,15 @@ impl Gate<'_> {
         let http = &self.app.config.http;
         let voice = Voice {
             messages: &self.app.messages,
+            language: self.language(),
             page: &http.error_page,
             html: to.html,
             path: self.head.uri.path(),
             signed_in: notes.ctx.as_ref().is_some_and(|ctx| ctx.actor().user().is_some()),
         };
-        Reply::Full(problem::respond(&voice, &self.head.headers, self.arrival.id, error))
+        let mut response = problem::respond(&voice, &self.head.headers, self.arrival.id, error);
+        self.speak(response.headers_mut());
+        Reply::Full(response)
     }
 
     /// Sends a person who must sign in first to the page where they can, and back afterwards.
@@ -177,7 +195,7 @@ impl Gate<'_> {
         code: Option<&str>,
     ) {
         let ctx = notes.ctx.as_ref();
-        let actor = ctx.map(crate::ctx::Ctx::actor);
+        let actor = ctx.map(Ctx::actor);
         tracing::info!(
             target: "kernel::access",
             request_id = %self.arrival.id,

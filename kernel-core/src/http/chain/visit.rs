@@ -1,5 +1,7 @@
 //! Requests to handlers of the host's own: served like the app's from where the handler asks who calls.
 
+mod body;
+
 use std::any::Any;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -22,11 +24,15 @@ use crate::http::reply::Reply;
 use crate::http::route::RateClass;
 use crate::telemetry::vital::Flight;
 
+pub(crate) use body::Readings;
+
 /// A request to a handler of the host's own. Until the handler asks who calls, it is the host's alone: nothing is
 /// counted, logged or changed.
 #[derive(Debug)]
 pub struct Visit {
     app: App,
+    /// Held while the app admits the caller: some frameworks read all that a handler takes at once.
+    turn: tokio::sync::Mutex<()>,
     asked: OnceLock<Asked>,
 }
 
@@ -47,7 +53,7 @@ impl Visit {
     /// A request that has come in.
     #[must_use]
     pub fn new(app: &App) -> Self {
-        Self { app: app.clone(), asked: OnceLock::new() }
+        Self { app: app.clone(), turn: tokio::sync::Mutex::default(), asked: OnceLock::new() }
     }
 
     /// Everything of the chain up to the workspace, which a request names in the app's way or not at all. A write with a
@@ -57,6 +63,7 @@ impl Visit {
     /// # Errors
     /// The refusal, for [`Visit::refuse`].
     pub async fn admit(&self, head: &Parts, template: &str, peer: IpAddr) -> Result<Ctx, Error> {
+        let _turn = self.turn.lock().await;
         if let Some(ctx) = self.ctx() {
             return Ok(ctx.clone());
         }

@@ -12,6 +12,7 @@ use serde_json::error::Category;
 use super::{Incoming, Input, text};
 use crate::error::{Error, ErrorKind};
 use crate::http::schema::{BodyShape, InputShape};
+use crate::rule::flaws;
 
 /// The form field that carries the session's token; the chain has checked it before a handler reads the form.
 pub(crate) const CSRF_FIELD: &str = "_csrf";
@@ -33,14 +34,12 @@ where
         };
         // serde would also take the fields in a row, without their names.
         if from.reading.body == Some(BodyShape::Object) && from.body.trim_ascii_start().starts_with(b"[") {
-            let field = ("body".to_owned(), "field.unreadable".to_owned());
-            return Err(Error::invalid(BTreeMap::from([field])));
+            return Err(Error::invalid(BTreeMap::new()).field("body", "field.unreadable"));
         }
-        value.validate().map_err(|report| {
-            let fields = report.iter().map(|(path, error)| (path.to_string(), error.message().to_owned()));
-            Error::invalid(fields.collect())
-        })?;
-        Ok(Self(value))
+        match flaws(&value) {
+            flaws if flaws.is_empty() => Ok(Self(value)),
+            flaws => Err(Error::invalid(flaws)),
+        }
     }
 
     fn describe(shape: &mut InputShape<'_>) {
@@ -104,7 +103,7 @@ fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 
 fn unreadable(path: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
     let (field, reason) = reason(path, &source.to_string());
-    Error::invalid(BTreeMap::from([(field, reason.to_owned())])).because(source)
+    Error::invalid(BTreeMap::new()).field(field, reason).because(source)
 }
 
 /// Which field serde could not read, and the message key that says why.

@@ -78,11 +78,18 @@ pub(super) fn sorted(value: Value) -> Value {
 }
 
 pub(super) fn error_response() -> Value {
+    let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let reason = json!({
+        "type": "object",
+        "required": ["code", "params"],
+        "properties": { "code": { "type": "string" }, "params": texts },
+    });
     let members = json!({
         "code": { "type": "string" },
         "message": { "type": "string" },
-        "params": { "type": "object", "additionalProperties": { "type": "string" } },
-        "fields": { "type": "object", "additionalProperties": { "type": "string" } },
+        "params": texts,
+        "fields": texts,
+        "reasons": { "type": "object", "additionalProperties": reason },
         "request_id": { "type": "string", "pattern": "^req_[0-9a-f]{32}$" },
     });
     let names = ["code", "message", "params", "fields", "request_id"];

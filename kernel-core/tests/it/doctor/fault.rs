@@ -219,6 +219,7 @@ fn config() -> Faults {
         ),
         ("config.permissions", Fault::Pillar(|pillar| pillar.permissions(ALL))),
         ("config.features", Fault::Pillar(|pillar| pillar.features(feature::ALL))),
+        ("config.languages", Fault::Config(|config| config.languages = vec!["de".to_owned()])),
         ("config.clock", Fault::Config(|config| config.clock = Clock::manual(config.clock.now()))),
     ]
 }

@@ -180,6 +180,10 @@ async fn whoami(_: Shared, call: Call, (): ()) -> Result<Json<String>, Error> {
     Ok(Json(format!("{} {:?} {}", call.ctx.actor().kind(), client.ip, call.ctx.request_id())))
 }
 
+async fn language(_: Shared, call: Call, (): ()) -> Result<Json<&'static str>, Error> {
+    Ok(Json(call.ctx.language().tag()))
+}
+
 async fn ticks(_: Shared, _: Call, (): ()) -> Result<Reply, Error> {
     let ticks =
         futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"data: tick\n\n")));
@@ -233,6 +237,7 @@ fn routes(town: &Shared) -> Vec<Route> {
             .page(),
         Route::free(get.clone(), "/ticks", "shop.tick.stream", Access::Member(READ), town.clone(), ticks),
         Route::free(get.clone(), "/socket", "shop.tick.socket", Access::SignedIn, town.clone(), socket),
+        Route::free(get.clone(), "/language", "shop.language.show", Access::Public, town.clone(), language),
         Route::free(get, "/search", "shop.item.search", Access::Public, town.clone(), search),
         free("/whoami", "shop.user.whoami", Access::Public),
         free("/people", "shop.user.people", Access::SignedIn),
