@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for TargetId {
 
 /// Reads the name of an action or of a noun; others are nobody's, and some no database could look for.
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
     let sound = (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(plain);
     if sound { Ok(Some(text)) } else { Err(serde::de::Error::custom("expected a dotted name")) }
