@@ -64,10 +64,10 @@ pub async fn dress(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, actix_web::Error> {
-    let Some(app) = request.app_data::<App>().cloned() else {
+    let Some(app) = request.app_data::<App>() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let visit = Rc::new(Visit::new(&app));
+    let visit = Rc::new(Visit::new(app));
     request.extensions_mut().insert(visit.clone());
     let answered = match visit.run(next.call(request)).await {
         Ok(answered) => answered?,
@@ -87,13 +87,7 @@ pub async fn dress(
         translate::change_headers(&mut response, |headers| visit.finish(status, headers));
         return Ok(ServiceResponse::new(request, response));
     };
-    let reply = match visit.refuse(error) {
-        Ok(reply) => reply,
-        Err(error) => {
-            let (peer, head) = (peer(&request), translate::head(&request));
-            app.refuse(app.find(&head), head, peer, error).await
-        }
-    };
+    let reply = visit.tell(error, translate::head(&request), peer(&request)).await;
     Ok(ServiceResponse::new(request, translate::response(reply)))
 }
 

@@ -71,14 +71,10 @@ pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) 
             visit.finish(response.status(), response.headers_mut());
             response
         }
-        Err(error) => match visit.refuse(error) {
-            Ok(reply) => translate(reply),
-            Err(error) => {
-                let to = app.find(&asked);
-                let peer = peer(&asked);
-                translate(app.refuse(to, asked, peer, error).await)
-            }
-        },
+        Err(error) => {
+            let peer = peer(&asked);
+            translate(visit.tell(error, asked, peer).await)
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) const GENESIS: Hash = [0; 32];
 /// A weakness in the seals, for proofs that must notice it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-#[cfg_attr(not(feature = "testkit"), expect(dead_code, reason = "only the test kit weakens anything"))]
+#[cfg_attr(not(feature = "testkit"), expect(unreachable_pub, reason = "only the test kit weakens anything"))]
 pub enum AuditFault {
     /// A hash does not cover the one before it.
     Unchained,

@@ -120,13 +120,21 @@ impl Visit {
     /// The reply that tells the caller of an error, instead of the handler's.
     ///
     /// # Errors
-    /// The same error, when the handler has not asked who calls: that is for [`App::refuse`].
+    /// The same error, when the handler has not asked who calls: that is for [`Visit::tell`].
     pub fn refuse(&self, error: Error) -> Result<Reply, Error> {
         let Some(asked) = self.asked.get() else { return Err(error) };
         let _entered = asked.span.enter();
         let reply = asked.gate(&self.app).depart(&asked.to, &asked.notes, Err(error));
         asked.land(reply.status());
         Ok(reply)
+    }
+
+    /// The same, and of a caller about whom the handler has not asked, what the app would tell a stranger.
+    pub async fn tell(&self, error: Error, head: Parts, peer: IpAddr) -> Reply {
+        match self.refuse(error) {
+            Ok(reply) => reply,
+            Err(error) => self.app.refuse(self.app.find(&head), head, peer, error).await,
+        }
     }
 
     fn ctx(&self) -> Option<&Ctx> {
