@@ -14,6 +14,9 @@ pub struct Arguments {
     /// Count only, and build nothing
     #[arg(long)]
     count: bool,
+    /// Build each alone, with the least features and with all, and take a warning for an error
+    #[arg(long, conflicts_with = "count")]
+    check: bool,
     /// Only these crates
     #[arg(value_name = "CRATE")]
     only: Vec<String>,
@@ -38,16 +41,39 @@ pub const CRATES: &[&str] = &[
 ///
 /// When cargo cannot be started, or a crate does not build.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
+    if arguments.check {
+        return check(&arguments.only).await;
+    }
     println!("| crate | dependencies | with all features | build, s | processor, s |");
     println!("|---|---|---|---|---|");
     for name in CRATES {
-        if !arguments.only.is_empty() && !arguments.only.iter().any(|only| only == name) {
+        if !is_wanted(&arguments.only, name) {
             continue;
         }
         let (least, most) = (dependencies(name, false).await?, dependencies(name, true).await?);
         let (wall, processor) =
             if arguments.count { ("–".to_owned(), "–".to_owned()) } else { built(name).await? };
         println!("| `{name}` | {least} | {most} | {wall} | {processor} |");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_wanted(only: &[String], name: &str) -> bool {
+    only.is_empty() || only.iter().any(|only| only == name)
+}
+
+/// Whoever depends on one crate gets no other one's features.
+async fn check(only: &[String]) -> Result<ExitCode> {
+    let folder = cargo::target_dir()?.join("alone");
+    for name in CRATES.iter().filter(|name| is_wanted(only, name)) {
+        for features in ["--no-default-features", "--all-features"] {
+            let mut command = cargo::cargo();
+            command.args(["check", "--package", name, features, "--offline", "--quiet", "--target-dir"]);
+            command.arg(&folder).env("RUSTFLAGS", "-D warnings").stdin(Stdio::null());
+            let status = command.current_dir(cargo::workspace_dir()).status().await;
+            ensure!(status.context("cargo cannot be started")?.success(), "{name} {features} does not build");
+            println!("{name} {features}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
