@@ -224,6 +224,7 @@ pub(crate) fn bootstrap(database: &str, roles: &RoleNames) -> String {
     for name in [owner, resolver, search] {
         role(name, "NOLOGIN");
     }
+    let database = database.replace('"', "\"\"");
     let _ = writeln!(
         sql,
         "REVOKE TEMPORARY ON DATABASE \"{database}\" FROM PUBLIC;\n\

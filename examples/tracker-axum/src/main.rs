@@ -1,5 +1,6 @@
 //! The issue tracker on axum: pages, API and worker in one process. `.env.example` describes its configuration.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -8,8 +9,12 @@ use tracker::program::{Arguments, Options, Program, hurried, stopped, work};
 #[tokio::main]
 #[expect(clippy::disallowed_methods, reason = "the program is what reads the environment, and hands it on")]
 async fn main() -> anyhow::Result<ExitCode> {
-    let Arguments { migrate, examine, stop_with_stdin } = Arguments::parse();
+    let Arguments { bootstrap, migrate, examine, stop_with_stdin } = Arguments::parse();
     let mut options = Options::read(|name| std::env::var(name).ok()).await?;
+    if let Some(database) = bootstrap {
+        std::io::stdout().lock().write_all(options.bootstrap(&database)?.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let telemetry = options.start_log()?;
     if migrate {
         options.migrate().await?;

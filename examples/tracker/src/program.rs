@@ -25,6 +25,9 @@ pub use telemetry::{Listeners, Telemetry};
 /// The command line of both programs.
 #[derive(Debug, clap::Parser)]
 pub struct Arguments {
+    /// Write the SQL that an administrator runs once, before the first migration, and serve nothing
+    #[arg(long, value_name = "DATABASE", conflicts_with_all = ["migrate", "examine"])]
+    pub bootstrap: Option<String>,
     /// Bring the schema up to date and serve nothing; takes the login in `MIGRATE_DATABASE_URL`
     #[arg(long, conflicts_with = "examine")]
     pub migrate: bool,
@@ -96,6 +99,15 @@ impl Program {
 }
 
 impl Options {
+    /// The SQL that makes the roles, and lets the one that migrates work in the database of this name.
+    ///
+    /// # Errors
+    /// [`StartError::Database`] for logins of which no pool can be made.
+    pub fn bootstrap(self, database: &str) -> Result<String, StartError> {
+        let Self { db, config, settings, .. } = self;
+        Ok(app(Db::new(&db)?, config, &settings).plan().bootstrap(database))
+    }
+
     /// Brings the schema up to date.
     ///
     /// # Errors

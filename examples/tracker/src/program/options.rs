@@ -243,7 +243,13 @@ impl Reader {
             }
         }
         if let Some(prefix) = self.var("DATABASE_ROLE_PREFIX") {
-            db.roles = RoleNames::prefixed(&prefix);
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            if prefix.len() <= 40 && prefix.bytes().all(plain) {
+                db.roles = RoleNames::prefixed(&prefix);
+            } else {
+                let not_plain = "it is not up to 40 lower-case letters, digits and underscores";
+                self.wrong("DATABASE_ROLE_PREFIX", not_plain, ());
+            }
         }
         db.max_connections = self.parsed("DATABASE_CONNECTIONS").map_or(db.max_connections, NonZeroU32::get);
         match self.var("DATABASE_POOLER").as_deref() {

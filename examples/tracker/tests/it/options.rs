@@ -44,6 +44,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("STOP_NOTICE_SECONDS", "5s"),
         ("DATABASE_CONNECTIONS", "0"),
         ("DATABASE_POOLER", "session"),
+        ("DATABASE_ROLE_PREFIX", "s3cret'"),
     ]);
     let wrong = wrong.await.unwrap_err();
     let names = ["APP_ENV", "APP_KEY", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "LISTEN", "LOG_FORMAT"];
@@ -51,7 +52,7 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
     for name in names
         .into_iter()
         .chain(["TRUSTED_PROXIES", "SPOOL_DIRECTORY", "DATABASE_CONNECTIONS", "DATABASE_POOLER"])
-        .chain(["STOP_NOTICE_SECONDS"])
+        .chain(["STOP_NOTICE_SECONDS", "DATABASE_ROLE_PREFIX"])
         .chain(told)
     {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");
@@ -75,6 +76,18 @@ async fn uploads_lie_where_the_installation_says() {
     std::fs::remove_dir(&folder).unwrap();
     let refused = spool(&[("SPOOL_DIRECTORY", &named)]).await.unwrap_err();
     assert!(refused.contains("- SPOOL_DIRECTORY cannot be read: there is no such directory"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_administrators_sql_is_about_the_installations_roles() {
+    let needed = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
+    let sql = async |more: &[(&str, &str)]| {
+        read(&[&needed[..], more].concat()).await.unwrap().bootstrap("the \"shop\"").unwrap()
+    };
+    let own = sql(&[("DATABASE_ROLE_PREFIX", "corner")]).await;
+    assert!(own.contains("corner_migrate") && !own.contains("kernel_migrate"), "{own}");
+    assert!(own.contains(r#""the ""shop""""#), "{own}");
+    assert!(sql(&[]).await.contains("kernel_migrate"));
 }
 
 /// The variables of `.env.example`, each with its value and the comment right above it.
