@@ -1,6 +1,6 @@
 //! The activity feed: what has happened in a workspace, for the people in it. Written in the transaction of the deed.
 //!
-//! It is not the [audit log](crate::audit): it is gone after some months, it is about things that people work with, and
+//! It is not the [audit log](mod@crate::audit): it is gone after some months, it is about things that people work with, and
 //! whoever reads it sees only kinds that their permissions cover. A row holds ids, numbers and words; names are looked up
 //! when it is read, so that a renamed thing has its new name and an erased person none.
 

@@ -122,7 +122,7 @@ impl fmt::Debug for Db {
 }
 
 impl Db {
-    /// Prepares the pools. Connects lazily; [`App::build`](crate::App::build) checks that every login is safe.
+    /// Prepares the pools. Connects lazily; [`AppBuilder::build`](crate::AppBuilder::build) checks that every login is safe.
     ///
     /// # Errors
     /// [`DbError::Sql`] when a URL cannot be read.

@@ -31,7 +31,7 @@ pub type JobId = Id<JobNoun>;
 
 /// Work to do later, in the workspace of the transaction that enqueued it.
 ///
-/// Secrets in it are [`Sealed`](crate::Sealed) fields: a job row is readable to whoever reads the database.
+/// Secrets in it are [`Sealed`] fields: a job row is readable to whoever reads the database.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The dotted name: `tracker.import`. Renaming it strands the jobs that wait under the old one.
     const KIND: &'static str;

@@ -23,7 +23,7 @@
 //! ```
 //!
 //! The text says what a plan holds; who has which plan is for whoever provides the
-//! [`Entitlements`](crate::seam::Entitlements) seam. A `Product` provides it too: it gives everybody the default plan.
+//! [`Entitlements`] seam. A `Product` provides it too: it gives everybody the default plan.
 
 mod key;
 mod palette;

@@ -16,7 +16,7 @@ use tally::Tally;
 /// The command line of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Leave out a step: fmt, clippy, tests, doctests, package or prove
+    /// Leave out a step: fmt, clippy, tests, doctests, doc, package or prove
     #[arg(long, value_name = "STEP")]
     skip: Vec<String>,
 }
@@ -93,6 +93,9 @@ async fn steps(program: &Path, url: &str, left_out: &Path) -> Vec<Step> {
         ),
         Step::new("doctests", tests(&["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"])),
     ];
+    let mut doc = cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    steps.push(Step::new("doc", doc));
     let mut package = cargo::child(program);
     package.arg("package");
     steps.push(Step::new("package", package));
