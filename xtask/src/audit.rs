@@ -29,6 +29,7 @@ mod write;
 pub use command::{Arguments, run as command};
 
 use attack::Attacks;
+use isolation::{SILENT_ROUTE, UNDECLARED_DEED};
 use process::Host;
 use write::Writers;
 
@@ -40,11 +41,10 @@ const NO_CHAIN: &str = "no-chain";
 const UNSIGNED_CHECKPOINT: &str = "unsigned-checkpoint";
 /// The app's login may change rows.
 const WRITABLE_LOG: &str = "writable-log";
-/// A privileged route writes no audit row.
-const SILENT_ROUTE: &str = "silent-route";
 
 /// The faults that the proof can plant.
-pub const FAULTS: &[&str] = &[SKIP_LATE_ROWS, NO_CHAIN, UNSIGNED_CHECKPOINT, WRITABLE_LOG, SILENT_ROUTE];
+pub const FAULTS: &[&str] =
+    &[SKIP_LATE_ROWS, NO_CHAIN, UNSIGNED_CHECKPOINT, WRITABLE_LOG, SILENT_ROUTE, UNDECLARED_DEED];
 
 /// A key that protects nothing.
 const KEY: &str = "dGVzdCBrZXksIHByb3RlY3RzIG5vdGhpbmcgYXQgYWw=";
@@ -61,12 +61,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub async fn run(options: Options) -> Result<Outcome> {
     let mut clock = Stopwatch::start();
     let mut outcome = Outcome::new();
-    if !options.plants(SILENT_ROUTE) {
+    let of_routes = options.plants(SILENT_ROUTE) || options.plants(UNDECLARED_DEED);
+    if !of_routes {
         outcome = outcome.join(sealing(&options, &mut clock).await?);
     }
-    if options.fault.is_none() || options.plants(SILENT_ROUTE) {
+    if options.fault.is_none() || of_routes {
         let server = Arc::new(options.postgres().await?);
-        let tripwire = isolation::silent_routes(&server, options.plants(SILENT_ROUTE)).await?;
+        let tripwire = isolation::silent_routes(&server, options.fault).await?;
         clock.done("privileged routes");
         let (silent, undeclared) = (tripwire.silent.join(", "), tripwire.undeclared.join(", "));
         outcome = outcome

@@ -55,6 +55,7 @@ use self::host::Framework;
 use self::plant::Plant;
 use self::stage::Stage;
 
+pub use self::plant::{SILENT_ROUTE, UNDECLARED_DEED};
 pub use self::tripwire::{Tripwire, silent_routes};
 
 /// The faults that the proof can plant.
@@ -109,7 +110,7 @@ pub async fn run(options: Options) -> Result<Outcome> {
             let layers = layers::run(&stage, true).await?;
             return mutants::run(&stage, &layers.seen, true).await;
         }
-        Plant::None | Plant::MaskEverything | Plant::SilentRoute => {}
+        Plant::None | Plant::MaskEverything | Plant::SilentRoute | Plant::UndeclaredDeed => {}
     }
     let worlds = worlds::run(&stage, frameworks).await?;
     clock.done("two worlds");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Method;
 use kernel_core::http::{Json, Path, Route};
-use kernel_core::{Error, Pillar, TenantTx, Tx};
+use kernel_core::{AuditAction, AuditEntry, Error, Pillar, TenantTx, Tx, audit};
 use sqlx::{Executor, Row};
 
 kernel_core::permissions! {
@@ -13,6 +13,11 @@ kernel_core::permissions! {
     /// For a route that should be in the audit log.
     pub ADMINISTER = "isolation.administer" for Admin;
 }
+
+/// A privileged route writes no audit row.
+pub const SILENT_ROUTE: &str = "silent-route";
+/// A privileged route tells the audit log of a deed that no pillar declares.
+pub const UNDECLARED_DEED: &str = "undeclared-deed";
 
 /// A fault, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +35,10 @@ pub(super) enum Plant {
     RouteWithoutOwnCase,
     /// A mutant that changes nothing.
     Survivor,
-    /// A privileged route that writes no audit row; [`Tripwire`](super::Tripwire) must notice it.
+    /// [`SILENT_ROUTE`]; [`Tripwire`](super::Tripwire) must notice it.
     SilentRoute,
+    /// [`UNDECLARED_DEED`]; the same must notice it.
+    UndeclaredDeed,
 }
 
 impl Plant {
@@ -43,6 +50,8 @@ impl Plant {
             Some("mask-everything") => Self::MaskEverything,
             Some("route-without-own-case") => Self::RouteWithoutOwnCase,
             Some("survivor") => Self::Survivor,
+            Some(SILENT_ROUTE) => Self::SilentRoute,
+            Some(UNDECLARED_DEED) => Self::UndeclaredDeed,
             _ => Self::None,
         }
     }
@@ -65,6 +74,9 @@ impl Plant {
                 (),
                 silence,
             ),
+            Self::UndeclaredDeed => {
+                Route::tenant(Method::POST, "/planted/deed", "isolation.deed.do", ADMINISTER, (), undeclared)
+            }
             _ => return None,
         };
         Some(Pillar::new("isolation_plant").permissions(ALL).routes([route]))
@@ -90,6 +102,12 @@ async fn next_page(page: Page, tx: &mut TenantTx, (): ()) -> Result<Json<Vec<Str
 }
 
 async fn silence((): (), _: &mut TenantTx, (): ()) -> Result<Json<&'static str>, Error> {
+    Ok(Json("done"))
+}
+
+async fn undeclared((): (), tx: &mut TenantTx, (): ()) -> Result<Json<&'static str>, Error> {
+    const DEED: AuditAction = AuditAction::new("isolation.deed.do");
+    audit(tx, AuditEntry::new(DEED)).await?;
     Ok(Json("done"))
 }
 

@@ -36,8 +36,8 @@ pub struct Tripwire {
 /// # Errors
 ///
 /// When the product cannot be started or called.
-pub async fn silent_routes(server: &Arc<Postgres>, plants: bool) -> Result<Tripwire> {
-    let plant = if plants { Plant::SilentRoute } else { Plant::None };
+pub async fn silent_routes(server: &Arc<Postgres>, fault: Option<&str>) -> Result<Tripwire> {
+    let plant = Plant::of(fault);
     let place = Scratch::create(server, &product::plan(plant)?).await?;
     let taste = |tag| Taste { tag, spanning: BTreeSet::new(), canary: None };
     let world = World::open(&place, Party::Prelude, plant, None).await?;
