@@ -89,19 +89,23 @@ impl Messages {
         for pillar in pillars {
             all.push(pillar);
         }
-        Self::gathered(&all)
+        let (messages, refused) = Self::gathered(&all);
+        refused.into_iter().next().map_or(Ok(messages), |(_, error)| Err(error))
     }
 
-    /// The texts of these pillars: all English ones before the first translation.
-    pub(crate) fn gathered(pillars: &[&Pillar]) -> Result<Self, MessageError> {
-        let mut messages = Self::default();
-        for json in pillars.iter().flat_map(|pillar| &pillar.messages) {
-            messages.add(json)?;
+    /// The texts of these pillars, all English ones before the first translation, and what cannot be used, with the
+    /// pillar's name.
+    pub(crate) fn gathered(pillars: &[&Pillar]) -> (Self, Vec<(&'static str, MessageError)>) {
+        let (mut messages, mut refused) = (Self::default(), Vec::new());
+        for pillar in pillars {
+            let added = pillar.messages.iter().map(|json| messages.add(json));
+            refused.extend(added.filter_map(Result::err).map(|error| (pillar.name, error)));
         }
-        for (tag, json) in pillars.iter().flat_map(|pillar| &pillar.translations) {
-            messages.translate(tag, json)?;
+        for pillar in pillars {
+            let added = pillar.translations.iter().map(|(tag, json)| messages.translate(tag, json));
+            refused.extend(added.filter_map(Result::err).map(|error| (pillar.name, error)));
         }
-        Ok(messages)
+        (messages, refused)
     }
 
     /// Adds the English texts of one pillar: a JSON object of key to text.

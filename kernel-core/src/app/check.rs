@@ -13,7 +13,7 @@ use crate::db::{Db, DbError, Login, RoleNames, unsafe_login};
 use crate::error::causes;
 use crate::health;
 use crate::http::Access;
-use crate::message::{Language, MessageError, Messages};
+use crate::message::{Language, Messages};
 use crate::migration::MigrationPlan;
 use crate::pillar::Pillar;
 use crate::secret::SealedColumn;
@@ -119,26 +119,15 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The catalogue, and the languages that answers are given in. English is read first: it says what may be translated.
+/// The catalogue, and the languages that answers are given in.
 pub(super) fn messages(
     pillars: &[Pillar],
     config: &Config,
     problems: &mut Vec<Problem>,
 ) -> (Messages, Vec<Language>) {
-    let mut messages = Messages::default();
-    let mut refused = |pillar: &Pillar, error: MessageError| {
-        problems.push(Problem::Message { pillar: pillar.name, reason: error.to_string() });
-    };
-    for pillar in pillars {
-        for json in &pillar.messages {
-            messages.add(json).unwrap_or_else(|error| refused(pillar, error));
-        }
-    }
-    for pillar in pillars {
-        for (tag, json) in &pillar.translations {
-            messages.translate(tag, json).unwrap_or_else(|error| refused(pillar, error));
-        }
-    }
+    let (messages, refused) = Messages::gathered(&pillars.iter().collect::<Vec<_>>());
+    let refused = refused.into_iter();
+    problems.extend(refused.map(|(pillar, error)| Problem::Message { pillar, reason: error.to_string() }));
     let wanted = |language: &Language| config.languages.iter().any(|tag| tag == language.tag());
     let english = |language: &Language| *language == Language::ENGLISH;
     let languages: Vec<_> = messages.languages().filter(|known| english(known) || wanted(known)).collect();

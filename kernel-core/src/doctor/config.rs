@@ -93,9 +93,10 @@ fn features(facts: &Facts<'_>) -> Verdict {
 }
 
 fn languages(facts: &Facts<'_>) -> Verdict {
-    let Ok(messages) = Messages::gathered(&facts.pillars.iter().collect::<Vec<_>>()) else {
+    let (messages, refused) = Messages::gathered(&facts.pillars.iter().collect::<Vec<_>>());
+    if !refused.is_empty() {
         return Verdict::fault("a message catalogue cannot be used", "`build` says which one, and why");
-    };
+    }
     let wanted = |language: &Language| facts.config.languages.iter().any(|tag| tag == language.tag());
     let lacking = messages.languages().filter(wanted).filter_map(|language| {
         let keys = messages.untranslated(language);
