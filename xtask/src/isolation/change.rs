@@ -14,6 +14,9 @@ use super::value::{Taste, malformed_ids, missing_id};
 /// How many of the values that a tenant has are tried in one place.
 const VALUES: usize = 4;
 
+/// Before and after everything that a drive does.
+const TIMES: [&str; 2] = ["2001-02-03T04:05:06Z", "2101-02-03T04:05:06Z"];
+
 /// What is changed.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
@@ -154,7 +157,7 @@ impl Variants<'_> {
                 let foreign: Vec<_> = foreign.iter().filter(|value| !own.contains(value)).cloned().collect();
                 own.iter().take(VALUES).for_each(|value| add(Kind::Own, value.clone()));
                 ends(&foreign).into_iter().for_each(|value| add(Kind::Foreign, value));
-                if own.is_empty() && matches!(form, Form::Text { .. }) {
+                if matches!(form, Form::Text { .. }) && (own.is_empty() || self.operation.is_safe()) {
                     // What is looked for may be any text of any thing.
                     let (own, foreign) = (&self.own, &self.strangers.pool);
                     own.texts().for_each(|text| add(Kind::Own, text.clone()));
@@ -166,7 +169,11 @@ impl Variants<'_> {
                         let malformed = [json!("x"), json!(-1), json!("99999999999999999999")];
                         malformed.into_iter().for_each(|value| add(Kind::Malformed, value));
                     }
-                    Form::Boolean | Form::Number | Form::Time => add(Kind::Malformed, json!("x")),
+                    Form::Time => {
+                        TIMES.iter().for_each(|time| add(Kind::Own, json!(time)));
+                        add(Kind::Malformed, json!("x"));
+                    }
+                    Form::Boolean | Form::Number => add(Kind::Malformed, json!("x")),
                     _ => {
                         add(Kind::Missing, json!("nobody has this"));
                         add(Kind::Malformed, json!("\0' OR true --"));
@@ -238,6 +245,11 @@ impl Variants<'_> {
             add(&leaf.name, Kind::Malformed, &leaf.pointer, None);
         }
         add("unknown", Kind::Malformed, "/no_such_field", Some(json!(1)));
+        self.filters(leaves, all);
+        let mut add = |name: &str, kind, pointer: &str, value: Option<Value>| {
+            let change = Change::Body(pointer.to_owned(), value);
+            all.push(Variant { position: Position::Body(name.to_owned()), kind, change });
+        };
         add(
             "workspace_id",
             Kind::Foreign,
@@ -245,6 +257,36 @@ impl Variants<'_> {
             self.foreign_workspace().first().map(|id| json!(id)),
         );
         add("whole", Kind::Malformed, "", Some(json!("text")));
+    }
+
+    /// A body that says which rows it is for may do so in several ways at once: with values that own rows have, all of
+    /// them, and all but one.
+    fn filters(&self, leaves: &[Leaf], all: &mut Vec<Variant>) {
+        let optional: Vec<_> = leaves.iter().filter(|leaf| leaf.optional).collect();
+        if !optional.iter().any(|leaf| leaf.form == Form::Time) {
+            return;
+        }
+        let most = optional.iter().map(|leaf| self.own.values(&leaf.name).len()).max().unwrap_or(1);
+        let rounds = (0..most).flat_map(|round| [TIMES, [TIMES[1], TIMES[0]]].map(|times| (round, times)));
+        for (round, times) in rounds {
+            let mut times = times.iter().cycle();
+            let mut value = |leaf: &&Leaf| match &leaf.form {
+                Form::Id(prefix) => self.own.ids(prefix).first().map(|id| json!(id)),
+                Form::Time => times.next().map(|time| json!(time)),
+                _ => self.own.values(&leaf.name).iter().cycle().nth(round).cloned(),
+            };
+            let values: Vec<_> = optional.iter().map(&mut value).collect();
+            for left_out in std::iter::once(None).chain((0..optional.len()).map(Some)) {
+                let change = optional.iter().zip(&values).enumerate().map(|(place, (leaf, value))| {
+                    let value = value.clone().filter(|_| left_out != Some(place));
+                    Change::Body(leaf.pointer.clone(), value)
+                });
+                let both = |one, other| Change::Both(Box::new(one), Box::new(other));
+                let position = Position::Body("filters".to_owned());
+                let change = change.reduce(both);
+                all.extend(change.map(|change| Variant { position, kind: Kind::Own, change }));
+            }
+        }
     }
 
     fn headers(&self, all: &mut Vec<Variant>) {

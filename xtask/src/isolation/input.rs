@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 /// The pattern of an id whose noun is left to the caller.
 const ANY_ID: &str = "^([a-z]+_)?[0-9a-f]{32}$";
+/// The pattern of what may be looked for: the database can hold all of it.
+const NO_NUL: &str = r"^[^\x00]*$";
 /// Schemas nested deeper than this are left as their type makes them when empty.
 const DEPTH_MAX: usize = 5;
 
@@ -216,7 +218,7 @@ fn form(schema: &Value) -> Form {
     }
     // What only keeps out control characters is met by any text of ours.
     let pattern =
-        schema["pattern"].as_str().filter(|pattern| ![PRINTABLE, SAYING_SOMETHING].contains(pattern));
+        schema["pattern"].as_str().filter(|pattern| ![NO_NUL, PRINTABLE, SAYING_SOMETHING].contains(pattern));
     match (pattern, schema["format"].as_str()) {
         (Some(ANY_ID), _) => Form::AnyId,
         (Some(pattern), _) => match id_prefix(pattern) {
