@@ -10,18 +10,20 @@ use super::identity::Shown;
 use super::{idempotency, tenant};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::http::accept::{Form, preferred};
+use crate::http::accept::{Form, language, preferred};
 use crate::http::adapter::opens_socket;
 use crate::http::config::HttpConfig;
+use crate::message::Language;
 use crate::telemetry::hex;
 
 /// A line of input is a header: one letter for its name, then its value.
-const HEADERS: [(u8, &str); 16] = [
+const HEADERS: [(u8, &str); 17] = [
     (b'a', "accept"),
     (b'b', "authorization"),
     (b'c', "cookie"),
     (b'd', "connection"),
     (b'f', "x-forwarded-for"),
+    (b'g', "accept-language"),
     (b'h', "host"),
     (b'i', "x-request-id"),
     (b'k', "idempotency-key"),
@@ -154,4 +156,17 @@ fn said(headers: &HeaderMap) {
     for offers in [&[Form::Json, Form::ProblemJson][..], &[Form::Html, Form::Json, Form::ProblemJson]] {
         assert!(offers.contains(&preferred(headers, offers)));
     }
+    let offered =
+        ["de", "pt-BR", "zh-Hant"].map(|tag| Language::new(tag).expect("a tag in its usual spelling"));
+    let chosen = language(headers, &offered);
+    let named = |value: &HeaderValue| {
+        value
+            .to_str()
+            .is_ok_and(|text| text.to_ascii_lowercase().contains(&chosen.tag().to_ascii_lowercase()))
+    };
+    assert!(
+        chosen == Language::ENGLISH
+            || offered.contains(&chosen) && headers.get_all("accept-language").iter().any(named),
+        "a language that nobody asked for"
+    );
 }
