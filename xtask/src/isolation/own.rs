@@ -77,10 +77,25 @@ impl Drive<'_> {
                     step.is_base = true;
                 }
                 self.bases.insert(self.operations[index].name.clone(), Base { draft, filling });
+                if self.operations[index].method == Method::DELETE {
+                    self.look_around().await?;
+                }
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Asks for everything that is known how to ask for: what tells of a thing that has just gone may still look for it,
+    /// and meets the copy if it looks everywhere.
+    async fn look_around(&mut self) -> Result<()> {
+        let operations = self.operations.clone();
+        for (index, operation) in operations.iter().enumerate().filter(|(_, other)| other.is_safe()) {
+            if let Some(Base { draft, .. }) = self.bases.get(&operation.name).cloned() {
+                self.send(index, &draft, Position::Whole, Kind::Own).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Requests that may succeed, the likeliest first.

@@ -22,6 +22,8 @@ pub(super) struct TableFacts {
     pub(super) documents: Vec<String>,
     /// Columns that can be written.
     pub(super) columns: Vec<String>,
+    /// Text columns of unique keys.
+    pub(super) named: Vec<String>,
     /// Columns of unique keys that span tenants.
     pub(super) spanning: Vec<String>,
 }
@@ -40,6 +42,9 @@ const FACTS: &str = r"
                  AND NOT a.attisdropped AND a.atttypid = 'jsonb'::regtype ORDER BY a.attnum) AS documents,
            ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
                  AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum) AS columns,
+           ARRAY(SELECT DISTINCT a.attname::text FROM pg_index i
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])
+                 WHERE i.indrelid = c.oid AND i.indisunique AND a.atttypid = 'text'::regtype ORDER BY 1) AS named,
            ARRAY(SELECT DISTINCT a.attname::text FROM pg_index i
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])
                  WHERE i.indrelid = c.oid AND i.indisunique AND a.atttypid IN ('text'::regtype, 'bytea'::regtype)

@@ -49,6 +49,8 @@ pub(super) async fn copy(into: &Scratch, moments: &[Rows], common: &Rows) -> Res
                 let deleted = changed(row, table, &further);
                 copied.rows += usize::from(insert(&mut admin, table, &deleted).await?);
                 beside["deleted_at"] = Value::Null;
+                copied.rows += usize::from(revive(&mut admin, table, &beside).await?);
+                continue;
             }
             copied.rows += usize::from(insert(&mut admin, table, &beside).await?);
         }
@@ -145,6 +147,25 @@ fn changed(row: &Value, table: &TableFacts, changes: &BTreeMap<Uuid, Uuid>) -> V
         }
     }
     row
+}
+
+/// Adds a row that is alive in the copy only. What has taken its name since then keeps it: this one gets another.
+async fn revive(admin: &mut PgConnection, table: &TableFacts, row: &Value) -> Result<bool> {
+    if insert(admin, table, row).await? {
+        return Ok(true);
+    }
+    for column in &table.named {
+        let Some(text) = row[column].as_str() else { continue };
+        let is_capital = text.starts_with(|first: char| first.is_ascii_uppercase());
+        for letter in if is_capital { 'A'..='Z' } else { 'a'..='z' } {
+            let mut renamed = row.clone();
+            renamed[column] = json!(format!("{letter}{}", text.get(1..).unwrap_or_default()));
+            if insert(admin, table, &renamed).await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the row could be added: of two versions of a thing only the later one can.
