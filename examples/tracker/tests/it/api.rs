@@ -39,6 +39,14 @@ async fn a_team_starts_a_project_and_works_on_an_issue() {
     expect(404, ada.get(&at).await);
 }
 
+/// A change of any operation or shape shows in the snapshot, and so to whoever reviews it.
+#[tokio::test]
+async fn the_document_is_as_it_was_agreed() {
+    let kernel = start().await;
+    let document = expect(200, Client::new(&kernel.app).get("/api/v1/openapi.json").await);
+    insta::assert_json_snapshot!("openapi", document);
+}
+
 #[tokio::test]
 async fn filters_and_orders_combine_and_pages_join_up() {
     let kernel = start().await;
