@@ -60,12 +60,12 @@ impl Server {
             if closes(&answer) {
                 *open = None;
             }
-            return Ok(answer);
+            return Ok(end_to_end(answer));
         }
         let mut connection = RawClient::connect(self.address).await.context("connecting to the server")?;
         let answer = exchange(&mut connection, ask).await.with_context(|| format!("no answer to {ask}"))?;
         *open = if closes(&answer) { None } else { Some(connection) };
-        Ok(answer)
+        Ok(end_to_end(answer))
     }
 
     pub(super) async fn stop(self) {
@@ -83,6 +83,13 @@ impl Server {
 fn closes(answer: &Answer) -> bool {
     answer.status == 101
         || answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+}
+
+/// The answer without what it says of the connection: whether a refused body had arrived in time for a server to keep it
+/// open is chance.
+fn end_to_end(mut answer: Answer) -> Answer {
+    answer.headers.retain(|(name, value)| name != "connection" || !value.eq_ignore_ascii_case("close"));
+    answer
 }
 
 async fn exchange(connection: &mut RawClient, ask: &Ask) -> std::io::Result<Answer> {
