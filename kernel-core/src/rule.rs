@@ -48,14 +48,20 @@ pub fn saying_something(text: &str, ctx: &()) -> garde::Result {
     if text.trim().is_empty() { Err(garde::Error::new("field.required")) } else { printable(text, ctx) }
 }
 
-/// What is wrong with each field of a value, none where it keeps its rules. A built-in rule has a message of the kernel's with its
+/// How many flaws of one value are told: whoever sends a long list of wrong things gets no longer answer for it.
+const TOLD_MAX: usize = 100;
+
+/// What is wrong with each field of a value, none where it keeps its rules; of many flaws the first hundred. A built-in rule has a message of the kernel's with its
 /// limits as arguments; a custom one has the text that it gives, best the key of a message.
 pub fn flaws<T: Validate<Context = ()>>(value: &T) -> BTreeMap<String, Flaw> {
     let noted = Noted::default();
     match garde::i18n::with_i18n(&noted, || value.validate()) {
         Ok(()) => BTreeMap::new(),
         Err(report) => {
-            let flaws = report.iter().map(|(path, error)| (path.to_string(), noted.flaw(error.message())));
+            let flaws = report
+                .iter()
+                .take(TOLD_MAX)
+                .map(|(path, error)| (path.to_string(), noted.flaw(error.message())));
             flaws.collect()
         }
     }

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use garde::i18n::{I18n, InvalidCreditCard, InvalidEmail, InvalidPhoneNumber, InvalidUrl, IpKind};
 
 use crate::error::Flaw;
+use crate::rule::TOLD_MAX;
 
 /// What precedes the number of a noted flaw; no text for people begins with it.
 const MARK: char = '\u{1}';
@@ -25,6 +26,10 @@ impl Noted {
 
     fn note(&self, flaw: impl Into<Flaw>) -> Cow<'static, str> {
         let mut noted = self.0.borrow_mut();
+        if noted.len() == TOLD_MAX {
+            // Those that are told come first in the report, too.
+            return "".into();
+        }
         noted.push(flaw.into());
         format!("{MARK}{}", noted.len() - 1).into()
     }
@@ -125,6 +130,17 @@ mod tests {
         email: String,
         #[garde(required)]
         place: Option<u8>,
+    }
+
+    #[test]
+    fn of_many_flaws_the_first_hundred_are_told() {
+        let [name, colour, email] = ["ab", "red", "a@example.com"].map(str::to_owned);
+        let tags = vec!["b".to_owned(); 50_000];
+        let found = flaws(&Order { name, tags, weight: 1.0, colour, email, place: Some(1) });
+        assert_eq!(found.len(), 100);
+        for place in 0..100 {
+            assert_eq!(found[&format!("tags[{place}]")].key(), "field.other_beginning");
+        }
     }
 
     #[test]
