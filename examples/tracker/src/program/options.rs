@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use kernel_core::http::Environment;
+use kernel_core::http::{Environment, HttpConfig};
 use kernel_core::product::ProductError;
 use kernel_core::secret::{
     EnvSecrets, ExposeSecret, FileSecrets, SecretSource, SecretSources, SecretString, SourceError,
@@ -18,6 +18,7 @@ use kernel_core::telemetry::otlp::OtlpOptions;
 use kernel_core::telemetry::sentry::SentryOptions;
 use kernel_core::{Config, DbConfig, LocalKeys, Product, RoleNames, causes};
 use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
 
 use super::{Listeners, StartError};
 use crate::log::RequestLog;
@@ -86,7 +87,7 @@ impl Options {
         let listen = reader.parsed("LISTEN").unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)));
         let metrics = reader.parsed("METRICS_ADDR");
         let listeners = reader.listeners().await;
-        let traced = reader.parsed("TRACES_SAMPLED").unwrap_or(1.0);
+        let traced = reader.sampled();
         let db = reader.db().await;
         let keys = reader.keys().await;
         let migrate = reader.secret("MIGRATE_DATABASE_URL").await;
@@ -94,14 +95,14 @@ impl Options {
         let version = reader.var("APP_VERSION");
         let notice =
             reader.parsed("STOP_NOTICE_SECONDS").map(|seconds: u16| Duration::from_secs(seconds.into()));
-        let log = reader.var("LOG").unwrap_or_else(|| "info".to_owned());
+        let log = reader.log();
         let log_json = match reader.var("LOG_FORMAT").as_deref() {
             None => environment.is_served(),
             Some("json") => true,
             Some("text") => false,
             Some(_) => reader.wrong("LOG_FORMAT", "it is neither text nor json", false),
         };
-        let public_origin = reader.var("PUBLIC_ORIGIN");
+        let public_origin = reader.origin();
         let spool = reader.directory("SPOOL_DIRECTORY");
         let product = reader.product().await;
         let (Some(keys), true) = (keys, reader.errors.is_empty()) else {
@@ -258,6 +259,33 @@ impl Reader {
             Some(_) => self.wrong("DATABASE_POOLER", "it is not transaction, which is the one mode", ()),
         }
         db
+    }
+
+    /// Which part of the requests is traced.
+    fn sampled(&mut self) -> f64 {
+        let sampled = self.parsed("TRACES_SAMPLED").unwrap_or(1.0);
+        let is_a_part = (0.0..=1.0).contains(&sampled);
+        if is_a_part { sampled } else { self.wrong("TRACES_SAMPLED", "it does not lie between 0 and 1", 1.0) }
+    }
+
+    /// Which lines the log holds.
+    fn log(&mut self) -> String {
+        let log = self.var("LOG").unwrap_or_else(|| "info".to_owned());
+        if EnvFilter::try_new(&log).is_ok() {
+            return log;
+        }
+        self.wrong("LOG", "it is no filter such as info or warn,kernel=info", log)
+    }
+
+    /// Where people reach the program.
+    fn origin(&mut self) -> Option<String> {
+        let origin = self.var("PUBLIC_ORIGIN")?;
+        let mut http = HttpConfig::default();
+        http.public_origin = Some(origin);
+        if http.problems().is_empty() {
+            return http.public_origin;
+        }
+        self.wrong("PUBLIC_ORIGIN", "it is no origin; write https://host or https://host:port", None)
     }
 
     /// Brand, features and plans, if they are not those that the program carries.

@@ -41,6 +41,8 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "s3cret-collector"),
         ("SENTRY_DSN", "https://s3cret@sentry.example"),
         ("TRACES_SAMPLED", "s3cret"),
+        ("LOG", "s3cret=s3cret=s3cret"),
+        ("PUBLIC_ORIGIN", "s3cret.example.com"),
         ("STOP_NOTICE_SECONDS", "5s"),
         ("DATABASE_CONNECTIONS", "0"),
         ("DATABASE_POOLER", "session"),
@@ -52,13 +54,22 @@ async fn everything_that_is_wrong_is_said_at_once_and_without_the_values() {
     for name in names
         .into_iter()
         .chain(["TRUSTED_PROXIES", "SPOOL_DIRECTORY", "DATABASE_CONNECTIONS", "DATABASE_POOLER"])
-        .chain(["STOP_NOTICE_SECONDS", "DATABASE_ROLE_PREFIX"])
+        .chain(["STOP_NOTICE_SECONDS", "DATABASE_ROLE_PREFIX", "LOG", "PUBLIC_ORIGIN"])
         .chain(told)
     {
         assert!(wrong.contains(&format!("- {name} ")), "{name}: {wrong}");
     }
     assert!(wrong.contains("- PRODUCT_CONFIG: /nowhere/product.config.toml cannot be read: "), "{wrong}");
     assert!(!wrong.contains("s3cret"), "{wrong}");
+}
+
+#[tokio::test]
+async fn more_than_all_requests_cannot_be_traced() {
+    let needed = [("APP_KEY", KEY), ("APP_DATABASE_URL", "postgres://app@localhost/tracker")];
+    for (sampled, is_a_part) in [("0", true), ("0.25", true), ("1", true), ("1.01", false), ("NaN", false)] {
+        let options = read(&[&needed[..], &[("TRACES_SAMPLED", sampled)]].concat()).await;
+        assert_eq!(options.is_ok(), is_a_part, "{sampled}: {:?}", options.err());
+    }
 }
 
 #[tokio::test]
@@ -195,7 +206,7 @@ async fn production_takes_secrets_from_files_and_refuses_plain_ones() {
     let plain = [("APP_ENV", "production"), ("APP_KEY", KEY), ("APP_DATABASE_URL", url)];
     let refused = read(&plain).await.unwrap_err();
     let refusal =
-        "APP_KEY is a plain environment variable, which production refuses; let APP_KEY_FILE name a file";
+        "APP_KEY is a plain environment variable, which is refused here; let APP_KEY_FILE name a file";
     assert!(refused.contains(refusal) && !refused.contains("s3cret") && !refused.contains(KEY), "{refused}");
     let allowed = read(&[&plain[..], &[("ALLOW_PLAIN_SECRETS", "true")]].concat()).await.unwrap();
     assert_eq!(allowed.db.app, url);
