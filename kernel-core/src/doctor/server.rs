@@ -234,7 +234,7 @@ fn audit_default(facts: &Facts<'_>) -> Verdict {
         });
         Verdict::of(
             lost.as_slice(),
-            "make the month's partition, and move the rows into it in one transaction",
+            "make the default partition that of the month, and a new default: docs/runbooks/audit-misplaced.md",
         )
     })
 }

@@ -31,7 +31,7 @@ pub enum SourceError {
     },
     /// It stands in the environment, which every child process and crash report inherits.
     #[error(
-        "{name} is a plain environment variable, which production refuses; let {name}_FILE name a file that holds it"
+        "{name} is a plain environment variable, which is refused here; let {name}_FILE name a file that holds it"
     )]
     Plain {
         /// The secret.
@@ -80,7 +80,7 @@ type Var = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// let key = EnvSecrets::new(var).get("APP_KEY").await?.expect("it is set");
 /// assert_eq!((key.expose_secret(), format!("{key:?}").contains("s3cret")), ("s3cret", false));
 /// let refused = EnvSecrets::new(var).refusing_plain().get("APP_KEY").await.unwrap_err().to_string();
-/// assert!(refused.starts_with("APP_KEY is a plain environment variable, which production refuses"));
+/// assert!(refused.starts_with("APP_KEY is a plain environment variable, which is refused here"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
