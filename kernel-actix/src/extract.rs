@@ -46,9 +46,10 @@ impl<E: Into<Error>> From<E> for Refusal {
     }
 }
 
+/// What whoever answers without [`dress`] shows: nothing of the cause.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        f.write_str("refused")
     }
 }
 
@@ -70,15 +71,14 @@ pub async fn dress(
     let visit = Rc::new(Visit::new(app));
     request.extensions_mut().insert(visit.clone());
     let answered = match visit.run(next.call(request)).await {
-        Ok(answered) => answered?,
-        // The handler has panicked, and the request has gone with it.
-        Err(panic) => {
-            let text = panic.to_string();
-            return Err(match visit.refuse(panic) {
-                Ok(reply) => InternalError::from_response(text, translate::response(reply)).into(),
-                Err(error) => actix_web::error::ErrorInternalServerError(error),
-            });
+        Ok(Ok(answered)) => answered,
+        // A middleware has failed, and the request has gone with it.
+        Ok(Err(failed)) => {
+            let refused = failed.as_error::<Refusal>().and_then(|refusal| refusal.0.take());
+            return Err(refused.map_or(failed, |error| ending(&visit, error)));
         }
+        // So has the handler, by a panic.
+        Err(panic) => return Err(ending(&visit, panic)),
     };
     let (request, mut response) = answered.map_into_boxed_body().into_parts();
     let refusal = response.error().and_then(|error| error.as_error::<Refusal>());
@@ -89,6 +89,15 @@ pub async fn dress(
     };
     let reply = visit.tell(error, translate::head(&request), peer(&request)).await;
     Ok(ServiceResponse::new(request, translate::response(reply)))
+}
+
+/// An error that is answered without the request.
+fn ending(visit: &Visit, error: Error) -> actix_web::Error {
+    let text = error.to_string();
+    match visit.refuse(error) {
+        Ok(reply) => InternalError::from_response(text, translate::response(reply)).into(),
+        Err(error) => actix_web::error::ErrorInternalServerError(error),
+    }
 }
 
 impl FromRequest for Caller {

@@ -3,6 +3,9 @@
 use std::io;
 use std::net::TcpListener;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
 use kernel_actix::{Body, Caller, InWorkspace, Refusal, configure, serve, serve_metrics};
@@ -30,6 +33,7 @@ pub(crate) async fn run(
             .route("/own/careless", web::post().to(careless))
             .route("/w/{workspace}/own", web::get().to(workspace))
             .route("/w/{workspace}/rule", web::get().to(rule))
+            .service(web::resource("/w/{workspace}/guarded").wrap(from_fn(guard)).get(async || "inside"))
             .configure(mount.clone());
     };
     let routes = move |config: &mut ServiceConfig| {
@@ -80,4 +84,14 @@ async fn workspace(InWorkspace { ctx, workspace }: InWorkspace) -> Result<String
 async fn rule(InWorkspace { ctx, .. }: InWorkspace) -> Result<HttpResponse, Refusal> {
     ctx.require(RULE)?;
     Ok(HttpResponse::Ok().finish())
+}
+
+/// A middleware that lets members in.
+#[expect(clippy::future_not_send, reason = "an actix request stays on its thread")]
+async fn guard(
+    _: InWorkspace,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next.call(request).await
 }

@@ -54,6 +54,12 @@ async fn a_workspace_is_entered_by_its_members_only() {
     assert_eq!(ask("/w/other/own", &bearer(member())).await, (404, "not_found".to_owned()));
     assert_eq!(ask("/w/..%2f/own", &bearer(member())).await, (404, "not_found".to_owned()));
     assert_eq!(ask("/w/acme/own", "").await, (401, "unauthenticated".to_owned()));
+    // A middleware that asks is answered in the same words.
+    assert_eq!(ask("/w/acme/guarded", &bearer(member())).await, (200, "inside".to_owned()));
+    assert_eq!(ask("/w/acme/guarded", &bearer(outsider())).await, (404, "not_found".to_owned()));
+    assert_eq!(ask("/w/acme/guarded", "").await, (401, "unauthenticated".to_owned()));
+    let refused = server.ask("GET", "/w/acme/guarded", JSON, "").await;
+    assert!(refused.headers.contains_key("x-request-id") && refused.headers.contains_key("www-authenticate"));
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use std::io;
 use std::net::TcpListener;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::header::SET_COOKIE;
-use axum::response::AppendHeaders;
+use axum::middleware::{Next, from_fn};
+use axum::response::{AppendHeaders, Response};
 use axum::routing::{get, post};
 use kernel_axum::{Body, Caller, InWorkspace, Refusal, mount, serve, serve_metrics};
 use kernel_core::{App, Error};
@@ -29,7 +31,8 @@ pub(crate) async fn run(
         .route("/own/body", post(body))
         .route("/own/careless", post(careless))
         .route("/w/{workspace}/own", get(workspace))
-        .route("/w/{workspace}/rule", get(rule));
+        .route("/w/{workspace}/rule", get(rule))
+        .route("/w/{workspace}/guarded", get(async || "inside").layer(from_fn(guard)));
     let routes = mount(own, app.clone());
     let routes = if prefix.is_empty() { routes } else { Router::new().nest(prefix, routes) };
     serve(&app, listener, routes, async { drop(shutdown.await) }).await
@@ -68,4 +71,9 @@ async fn workspace(InWorkspace { ctx, workspace }: InWorkspace) -> Result<String
 
 async fn rule(InWorkspace { ctx, .. }: InWorkspace) -> Result<(), Refusal> {
     Ok(ctx.require(RULE)?)
+}
+
+/// A middleware that lets members in.
+async fn guard(_: InWorkspace, request: Request, next: Next) -> Response {
+    next.run(request).await
 }
