@@ -5,12 +5,14 @@ mod detail;
 mod memory;
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use http::Method;
 use schemars::JsonSchema;
@@ -153,14 +155,14 @@ impl Checks {
     /// What comes of every check. Those who ask while the checks run wait for the same answer.
     async fn ask(&self, ctx: &Ctx, db: &Db) -> Arc<[Found]> {
         let mut last = self.last.lock().await;
-        let now = ctx.now();
         if let Some(last) = &*last
-            && (now - last.at).abs() < STANDS
+            && (ctx.now() - last.at).abs() < STANDS
         {
             return last.found.clone();
         }
         let found: Arc<[Found]> = join_all(self.all.iter().map(|check| ask(check, ctx, db))).await.into();
-        *last = Some(Last { at: now, found: found.clone() });
+        // From when it is known: asking a database that hangs takes longer than an answer stands.
+        *last = Some(Last { at: ctx.now(), found: found.clone() });
         self.passed.get_or_init(AtomicBool::default).store(passed(&found), Ordering::Relaxed);
         found
     }
@@ -172,9 +174,15 @@ fn passed(found: &[Found]) -> bool {
 
 async fn ask((name, check): &NamedCheck, ctx: &Ctx, db: &Db) -> Found {
     let since = Instant::now();
-    let trouble = match timeout(PATIENCE, check.check(ctx, db)).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => {
+    // A check that panics would take whoever asks with it, Prometheus too.
+    let asked = AssertUnwindSafe(async { check.check(ctx, db).await }).catch_unwind();
+    let trouble = match timeout(PATIENCE, asked).await {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Err(_)) => {
+            tracing::error!(check = name, "not ready: the check panicked");
+            Some("it panicked".to_owned())
+        }
+        Ok(Ok(Err(error))) => {
             let error = error.with_causes();
             tracing::warn!(check = name, error, "not ready");
             Some(error)

@@ -12,7 +12,7 @@ use http::Request;
 use kernel_core::health::HealthCheck;
 use kernel_core::http::{Environment, Quota, Quotas};
 use kernel_core::testkit::{Client, TestKernel, config};
-use kernel_core::{Ctx, Db, Error, Pillar};
+use kernel_core::{AppBuilder, Clock, Ctx, Db, Error, Pillar};
 use serde_json::Value;
 
 /// A dependency that can be switched off, and that counts who asks for it.
@@ -80,6 +80,41 @@ async fn a_check_that_hangs_fails_in_time() {
     kitchen.stuck.store(true, Ordering::SeqCst);
     let answer = tokio::time::timeout(Duration::from_secs(10), told(&kernel, "/readyz")).await;
     assert_eq!(answer.unwrap().0, 503);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_check_that_hangs_get_its_answer() {
+    let mut config = config();
+    config.clock = Clock::system();
+    let kitchen = Kitchen::default();
+    kitchen.stuck.store(true, Ordering::SeqCst);
+    let check = kitchen.clone();
+    let with = move |app: AppBuilder| app.with(Pillar::new("kitchen").health_check("kitchen", check.clone()));
+    let kernel = TestKernel::with(config, with).await;
+    let all = futures_util::future::join_all((0..20).map(|_| told(&kernel, "/readyz"))).await;
+    assert!(all.iter().all(|(status, _)| *status == 503));
+    assert_eq!(kitchen.asked.load(Ordering::SeqCst), 1, "each would take as long as it may");
+}
+
+/// A check that breaks.
+struct Broken;
+
+#[async_trait::async_trait]
+impl HealthCheck for Broken {
+    async fn check(&self, _: &Ctx, _: &Db) -> Result<(), Error> {
+        panic!("the oven has exploded")
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_panics_has_failed_and_takes_nobody_with_it() {
+    let with = |app: AppBuilder| app.with(Pillar::new("kitchen").health_check("oven", Broken));
+    let kernel = TestKernel::start(with).await;
+    assert_eq!(told(&kernel, "/readyz").await.0, 503);
+    let (status, health) = detail(&kernel).await;
+    assert_eq!((status, &health["checks"]["oven"]["message"]), (503, &"it panicked".into()));
+    let (head, ()) = Request::get("/metrics").body(()).unwrap().into_parts();
+    assert_eq!(kernel.app.scrape(&head).await.status(), 200);
 }
 
 #[tokio::test]
