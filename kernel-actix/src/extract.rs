@@ -72,12 +72,11 @@ pub async fn dress(
     request.extensions_mut().insert(visit.clone());
     let answered = match visit.run(next.call(request)).await {
         Ok(Ok(answered)) => answered,
-        // A middleware has failed, and the request has gone with it.
+        // A middleware has failed, or the handler by a panic, and the request has gone with it.
         Ok(Err(failed)) => {
             let refused = failed.as_error::<Refusal>().and_then(|refusal| refusal.0.take());
             return Err(refused.map_or(failed, |error| ending(&visit, error)));
         }
-        // So has the handler, by a panic.
         Err(panic) => return Err(ending(&visit, panic)),
     };
     let (request, mut response) = answered.map_into_boxed_body().into_parts();
@@ -93,11 +92,8 @@ pub async fn dress(
 
 /// An error that is answered without the request.
 fn ending(visit: &Visit, error: Error) -> actix_web::Error {
-    let text = error.to_string();
-    match visit.refuse(error) {
-        Ok(reply) => InternalError::from_response(text, translate::response(reply)).into(),
-        Err(error) => actix_web::error::ErrorInternalServerError(error),
-    }
+    let answer = |reply| InternalError::from_response("refused", translate::response(reply)).into();
+    visit.refuse(error).map_or_else(actix_web::error::ErrorInternalServerError, answer)
 }
 
 impl FromRequest for Caller {
