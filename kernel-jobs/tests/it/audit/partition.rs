@@ -12,12 +12,16 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use super::{broken, numbers, report, seal, start, tamper, write};
 use crate::desk::runner;
 
+/// An app whose clock stands at this moment.
+async fn at(moment: &str) -> TestKernel {
+    let mut config = config();
+    config.clock = Clock::manual(moment.parse().unwrap());
+    start(config).await
+}
+
 #[tokio::test]
 async fn months_beyond_retention_go_and_the_rest_still_verifies() {
-    let mut config = config();
-    let long_ago: DateTime<Utc> = "2019-05-31T23:59:50Z".parse().unwrap();
-    config.clock = Clock::manual(long_ago);
-    let kernel = start(config).await;
+    let kernel = at("2019-05-31T23:59:50Z").await;
     let runner = runner(&kernel);
     // Partitions of that time.
     assert_eq!(runner.tend().await.unwrap().failed, 0);
@@ -93,9 +97,7 @@ fn mend_of_the_runbook() -> String {
 
 #[tokio::test]
 async fn rows_in_no_months_partition_show_until_they_have_one() {
-    let mut config = config();
-    config.clock = Clock::manual("2019-05-10T00:00:00Z".parse().unwrap());
-    let kernel = start(config).await;
+    let kernel = at("2019-05-10T00:00:00Z").await;
     let workspace = kernel.found_workspace().await;
     let runner = runner(&kernel);
     let misplaced = async || {
@@ -120,15 +122,13 @@ async fn rows_in_no_months_partition_show_until_they_have_one() {
     assert_eq!(runner.tend().await.unwrap().failed, 0);
     assert_eq!(broken(&kernel).await, []);
     let db = Db::new(&logins.config()).unwrap();
-    let again = App::builder(db, self::config()).with(Jobs::new()).build().await;
+    let again = App::builder(db, config()).with(Jobs::new()).build().await;
     assert!(again.is_ok(), "the schema is as declared: {again:?}");
 }
 
 #[tokio::test]
 async fn retention_moves_no_head_while_the_sealer_is_at_work() {
-    let mut config = config();
-    config.clock = Clock::manual("2019-05-10T00:00:00Z".parse().unwrap());
-    let kernel = start(config).await;
+    let kernel = at("2019-05-10T00:00:00Z").await;
     let workspace = kernel.found_workspace().await;
     runner(&kernel).tend().await.unwrap();
     write(&kernel, &workspace, 1).await;
@@ -146,9 +146,7 @@ async fn retention_moves_no_head_while_the_sealer_is_at_work() {
 
 #[tokio::test]
 async fn a_month_with_a_row_that_nobody_sealed_stays() {
-    let mut config = config();
-    config.clock = Clock::manual("2019-05-10T00:00:00Z".parse().unwrap());
-    let kernel = start(config).await;
+    let kernel = at("2019-05-10T00:00:00Z").await;
     let workspace = kernel.found_workspace().await;
     runner(&kernel).tend().await.unwrap();
     write(&kernel, &workspace, 1).await;
