@@ -245,11 +245,6 @@ impl Variants<'_> {
             add(&leaf.name, Kind::Malformed, &leaf.pointer, None);
         }
         add("unknown", Kind::Malformed, "/no_such_field", Some(json!(1)));
-        self.filters(leaves, all);
-        let mut add = |name: &str, kind, pointer: &str, value: Option<Value>| {
-            let change = Change::Body(pointer.to_owned(), value);
-            all.push(Variant { position: Position::Body(name.to_owned()), kind, change });
-        };
         add(
             "workspace_id",
             Kind::Foreign,
@@ -257,6 +252,7 @@ impl Variants<'_> {
             self.foreign_workspace().first().map(|id| json!(id)),
         );
         add("whole", Kind::Malformed, "", Some(json!("text")));
+        self.filters(leaves, all);
     }
 
     /// A body that says which rows it is for may do so in several ways at once: with values that own rows have, all of
