@@ -20,12 +20,13 @@ CREATE INDEX idempotency_key_expiry ON kernel_core.idempotency_key (expires_at);
 CREATE FUNCTION kernel_core.purge_idempotency_key(batch integer, clock timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
+    moment timestamptz := coalesce(clock, clock_timestamp());
     purged integer;
 BEGIN
     WITH expired AS MATERIALIZED (
         SELECT k.workspace_id, k.id
         FROM kernel_core.idempotency_key AS k
-        WHERE k.expires_at <= coalesce(clock, clock_timestamp())
+        WHERE k.expires_at <= moment
         ORDER BY k.expires_at
         LIMIT least(batch, 10000)
         -- A row that is locked is being replaced by the answer to a later request.

@@ -58,12 +58,13 @@ END $$;
 CREATE FUNCTION kernel_core.purge_rate_limit(batch integer, clock timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
-    purged integer;
+    this_hour integer := floor(extract(epoch FROM coalesce(clock, clock_timestamp())) / 3600)::integer;
+    purged    integer;
 BEGIN
     WITH expired AS MATERIALIZED (
         SELECT r.id
         FROM kernel_core.rate_limit AS r
-        WHERE r.expires_hour <= floor(extract(epoch FROM coalesce(clock, clock_timestamp())) / 3600)::integer
+        WHERE r.expires_hour <= this_hour
         ORDER BY r.expires_hour
         LIMIT least(batch, 10000)
         -- A row that is locked is being spent from.

@@ -1,4 +1,4 @@
--- The versions of cache tags. A cached value is kept under the versions that its reader saw before computing it, so a bump,
+-- The versions of cache tags. A cached value is kept with the versions that its reader saw before computing it, so a bump,
 -- which writes another one, hides what was kept before: from others when it commits, and from nobody if it does not.
 --
 -- A version is random and never comes again. A tag without a row has none, which is a version like any other: a row may
@@ -51,18 +51,19 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     SET sealed_value = excluded.sealed_value, expires_at = excluded.expires_at
 $$;
 
--- Deletes up to `batch` expired values, longest expired first.
+-- Deletes up to `batch` expired values, longest expired first: 500 at most, because they may be long.
 CREATE FUNCTION kernel_core.purge_cache_entry(batch integer, clock timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
+    moment timestamptz := coalesce(clock, clock_timestamp());
     purged integer;
 BEGIN
     WITH expired AS MATERIALIZED (
         SELECT e.key_hash
         FROM kernel_core.cache_entry AS e
-        WHERE e.expires_at <= coalesce(clock, clock_timestamp())
+        WHERE e.expires_at <= moment
         ORDER BY e.expires_at
-        LIMIT least(batch, 10000)
+        LIMIT least(batch, 500)
         -- A row that is locked is being replaced.
         FOR UPDATE SKIP LOCKED
     )
@@ -76,12 +77,13 @@ END $$;
 CREATE FUNCTION kernel_core.purge_cache_tag(batch integer, clock timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
+    moment timestamptz := coalesce(clock, clock_timestamp());
     purged integer;
 BEGIN
     WITH old AS MATERIALIZED (
         SELECT t.workspace_id, t.tag
         FROM kernel_core.cache_tag AS t
-        WHERE t.bumped_at <= coalesce(clock, clock_timestamp()) - interval '31 days'
+        WHERE t.bumped_at <= moment - interval '31 days'
         ORDER BY t.bumped_at
         LIMIT least(batch, 10000)
         -- A row that is locked is being bumped.

@@ -15,6 +15,8 @@ use crate::store;
 const EVERY: Duration = Duration::from_mins(5);
 /// How many rows of each table go in one transaction.
 const BATCH: u32 = 5_000;
+/// How many cached values go in one transaction: they may be long. The database holds to it too.
+const VALUES: u32 = 500;
 
 /// How many rows were deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,9 +35,9 @@ pub struct Purged {
 }
 
 impl WorkerDb {
-    /// Deletes rows of the core that have expired or were kept long enough, longest expired first: at most `limit` of each table, and never more
-    /// than 10 000. A worker does so every five minutes by itself. Call it again at once when it returns as many as it was
-    /// allowed.
+    /// Deletes rows of the core that have expired or were kept long enough, longest expired first: at most `limit` of each
+    /// table, and never more than 500 cached values and 10 000 of anything else. A worker does so every five minutes by
+    /// itself. Call it again at once when it returns as many as it was allowed.
     ///
     /// # Errors
     /// A [`DbError`] when no connection is free or the database refuses; what was deleted before stays so.
@@ -80,7 +82,7 @@ async fn sweep(activity: ActivityConfig, tx: &mut GlobalTx) -> Result<Pace, Erro
     let clock = tx.ctx().clock().clone();
     let purged = purge(tx.conn(), BATCH, activity, &clock).await?;
     let Purged { activities, cache_entries, cache_tags, idempotency_keys, rate_limits } = purged;
-    let of_each = [activities, cache_entries, cache_tags, idempotency_keys, rate_limits];
-    let full = of_each.into_iter().any(|deleted| deleted >= BATCH);
+    let of_each = [activities, cache_tags, idempotency_keys, rate_limits];
+    let full = cache_entries >= VALUES || of_each.into_iter().any(|deleted| deleted >= BATCH);
     Ok(if full { Pace::Again } else { Pace::Rest })
 }

@@ -99,6 +99,18 @@ async fn cached_values_go_when_they_have_expired_and_versions_when_no_value_can_
 }
 
 #[tokio::test]
+async fn of_cached_values_five_hundred_go_at_once() {
+    let kernel = TestKernel::start(|app| app).await;
+    let keep = "INSERT INTO kernel_core.cache_entry (key_hash, sealed_value, expires_at)
+         SELECT sha256(n::text::bytea), '', $1 FROM generate_series(1, 700) AS n";
+    sqlx::query(keep).bind(kernel.clock.now()).execute(&mut kernel.admin().await).await.unwrap();
+    let worker = kernel.app.worker().unwrap();
+    let purge =
+        async || worker.purge(10_000, ActivityConfig::default(), &kernel.clock).await.unwrap().cache_entries;
+    assert_eq!((purge().await, purge().await, purge().await), (500, 200, 0));
+}
+
+#[tokio::test]
 async fn the_login_that_serves_requests_reaches_no_count_or_cached_value_and_purges_nothing() {
     let kernel = TestKernel::start(|app| app).await;
     for statement in [
