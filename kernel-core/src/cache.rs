@@ -1,9 +1,9 @@
 //! Values that are dear to compute and may be kept for a while.
 //!
-//! A value is kept under its workspace, its kind, what it was asked for, and the versions of its tags. Versions stand in the
-//! database, beside the data: [`bump`] writes another one in the caller's transaction, and from its commit on nobody finds
-//! what was computed before, on any node. A reader reads the versions before it computes, so what it makes of older data
-//! while a writer commits lies under the older version.
+//! A value is kept under its workspace, its kind, what it was asked for and its tags, together with the tags' versions.
+//! Versions stand in the database, beside the data: [`bump`] writes another one in the caller's transaction, and from its
+//! commit on nobody takes what was computed before, on any node. A reader reads the versions before it computes, so what it
+//! makes of older data while a writer commits bears the older version.
 //!
 //! A transaction that has written goes past the cache, so that it sees its own writes, and what it has not yet committed is
 //! kept for nobody else. Every store gets hashes and sealed bytes only, bound to each other: it may hold anyone's data.
@@ -143,7 +143,7 @@ where
     let seen = store::cache::seen(tx.conn(), workspace, &key.tags()).await?;
     let front = Sealed::hooks(tx).cache.clone().filter(|_| !seen.written);
     let Some(front) = front else { return compute(tx).await };
-    let slot = key.hash(workspace, tx.ctx().actor(), &seen.versions);
+    let slot = key.slot(workspace, tx.ctx().actor(), &seen.versions);
     if let Some(value) = front.find(&slot).await {
         return Ok(value);
     }

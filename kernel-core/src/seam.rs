@@ -177,7 +177,7 @@ pub trait Entitlements: Send + Sync {
 }
 
 /// Keeps bytes for a while. It knows neither workspaces nor tags: [`cached`](crate::cache::cached) puts both into the key,
-/// which is a hash, and seals the value, so a store elsewhere learns and changes nothing.
+/// which is a hash, and seals the value with the tags' versions, so a store elsewhere learns and changes nothing.
 ///
 /// It may lose a value at any time. `testkit::cache_contract` says what it must do.
 #[async_trait]

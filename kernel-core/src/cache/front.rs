@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::VALUE_MAX;
+use super::key::Slot;
 use crate::app::Config;
 use crate::db::Db;
 use crate::entropy::Entropy;
@@ -37,34 +38,36 @@ impl Front {
         Arc::new(Self { store, keyring, start: Instant::now(), silent_until: AtomicU64::new(0) })
     }
 
-    /// The value kept under the key. What does not open or is of another shape is none.
-    pub(super) async fn find<T: DeserializeOwned>(&self, key: &[u8; 32]) -> Option<T> {
-        let sealed = self.ask(self.store.get(key)).await??;
-        let Ok(plain) = self.keyring.open(&Place::Cached { key }, &sealed) else {
+    /// The value kept in the slot. What does not open, bears other versions or is of another shape is none.
+    pub(super) async fn find<T: DeserializeOwned>(&self, slot: &Slot) -> Option<T> {
+        let sealed = self.ask(self.store.get(&slot.key)).await??;
+        let Ok(plain) = self.keyring.open(&Place::Cached { key: &slot.key }, &sealed) else {
             tracing::warn!("a cached value does not open");
             return None;
         };
-        let value = serde_json::from_slice(plain.expose_secret());
+        let value = serde_json::from_slice(plain.expose_secret().strip_prefix(&slot.versions)?);
         // The error would quote the value.
         value.inspect_err(|_| tracing::warn!("a cached value is of another shape")).ok()
     }
 
-    /// The value as the store keeps it under the key, if it is not too long.
-    pub(super) fn seal<T: Serialize>(&self, key: &[u8; 32], value: &T, entropy: &Entropy) -> Option<Bytes> {
-        let Ok(plain) = serde_json::to_vec(value).map(Zeroizing::new) else {
+    /// The value as the store keeps it in the slot, behind its versions, if it is not too long.
+    pub(super) fn seal<T: Serialize>(&self, slot: &Slot, value: &T, entropy: &Entropy) -> Option<Bytes> {
+        let mut plain = Zeroizing::new(slot.versions.to_vec());
+        if serde_json::to_writer(&mut *plain, value).is_err() {
             tracing::warn!("a value to cache cannot be written as JSON");
             return None;
-        };
-        if plain.len() > VALUE_MAX {
-            tracing::warn!(bytes = plain.len(), "a value is too long to cache");
+        }
+        let bytes = plain.len() - slot.versions.len();
+        if bytes > VALUE_MAX {
+            tracing::warn!(bytes, "a value is too long to cache");
             return None;
         }
-        Some(self.keyring.seal(entropy, &Place::Cached { key }, &plain).into())
+        Some(self.keyring.seal(entropy, &Place::Cached { key: &slot.key }, &plain).into())
     }
 
-    /// Keeps what [`Front::seal`] made for the key.
-    pub(super) async fn keep(&self, key: &[u8; 32], sealed: Bytes, ttl: Duration) {
-        self.ask(self.store.set(key, sealed, ttl)).await;
+    /// Keeps what [`Front::seal`] made for the slot.
+    pub(super) async fn keep(&self, slot: &Slot, sealed: Bytes, ttl: Duration) {
+        self.ask(self.store.set(&slot.key, sealed, ttl)).await;
     }
 
     /// What the store answers; `None` when it does not, or did not a moment ago.

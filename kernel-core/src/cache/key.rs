@@ -116,22 +116,31 @@ impl<R> CacheKey<R> {
         self.tags.iter().map(String::as_str).collect()
     }
 
-    /// Where the value lies. Every part and every list stands behind its length, the workspace first, so that no two keys are
-    /// spelt alike.
-    pub(super) fn hash(&self, workspace: WorkspaceId, actor: &Actor, versions: &[Uuid]) -> [u8; 32] {
+    /// Where the value lies, and which value: what was computed before a bump gives way in its place to what comes after.
+    pub(super) fn slot(&self, workspace: WorkspaceId, actor: &Actor, versions: &[Uuid]) -> Slot {
+        let versions: Vec<_> = versions.iter().map(|version| version.as_bytes().as_slice()).collect();
+        Slot { key: self.hash(workspace, actor), versions: sha256(&joined(&versions)) }
+    }
+
+    /// Every part and every list stands behind its length, the workspace first, so that no two keys are spelt alike.
+    fn hash(&self, workspace: WorkspaceId, actor: &Actor) -> [u8; 32] {
         let parts: Vec<_> = self.parts.iter().map(String::as_bytes).collect();
         let tags: Vec<_> = self.tags.iter().map(String::as_bytes).collect();
-        let versions: Vec<_> = versions.iter().map(|version| version.as_bytes().as_slice()).collect();
         let actor = if self.of_actor { spelt(actor) } else { Vec::new() };
         sha256(&joined(&[
             workspace.uuid().as_bytes(),
             self.kind.as_bytes(),
             &joined(&parts),
             &joined(&tags),
-            &joined(&versions),
             &actor,
         ]))
     }
+}
+
+/// The place of a value, and the versions of its tags that it must bear; hashes both.
+pub(super) struct Slot {
+    pub(super) key: [u8; 32],
+    pub(super) versions: [u8; 32],
 }
 
 fn spelt(actor: &Actor) -> Vec<u8> {
@@ -154,14 +163,13 @@ mod tests {
     #[test]
     fn no_two_keys_are_spelt_alike() {
         let [one, two] = [1, 2].map(|n| WorkspaceId::from_uuid(Uuid::from_u128(n)));
-        let [first, second] = [1, 2].map(Uuid::from_u128);
         let user = |n| UserId::from_uuid(Uuid::from_u128(n));
         let key = || CacheKey::new("k");
-        let in_one = |key: CacheKey| key.hash(one, &SYSTEM, &[]);
-        let of = |actor: &Actor| key().of_actor().hash(one, actor, &[]);
+        let in_one = |key: CacheKey| key.hash(one, &SYSTEM);
+        let of = |actor: &Actor| key().of_actor().hash(one, actor);
         let mut hashes = vec![
             in_one(key()),
-            key().hash(two, &SYSTEM, &[]),
+            key().hash(two, &SYSTEM),
             in_one(CacheKey::new("ka")),
             in_one(key().part("a").part("bc")),
             in_one(key().part("ab").part("c")),
@@ -170,14 +178,10 @@ mod tests {
             in_one(key().part("")),
             in_one(key().part("").part("")),
             in_one(key().part("\0\0\0\0\0\0\0\x01a")),
-            key().part("a").part("bc").hash(two, &SYSTEM, &[]),
-            key().tag("a").hash(one, &SYSTEM, &[]),
-            key().tag("a").tag("bc").hash(one, &SYSTEM, &[]),
-            key().tag("ab").tag("c").hash(one, &SYSTEM, &[]),
-            key().tag("a").hash(one, &SYSTEM, &[first]),
-            key().tag("a").hash(one, &SYSTEM, &[second]),
-            key().tag("a").hash(one, &SYSTEM, &[first, second]),
-            key().part(first).tag("a").hash(one, &SYSTEM, &[]),
+            key().part("a").part("bc").hash(two, &SYSTEM),
+            key().tag("a").hash(one, &SYSTEM),
+            key().tag("a").tag("bc").hash(one, &SYSTEM),
+            key().tag("ab").tag("c").hash(one, &SYSTEM),
             of(&SYSTEM),
             of(&Actor::System { name: "other" }),
             of(&Actor::Anonymous),
@@ -196,8 +200,19 @@ mod tests {
     #[test]
     fn equal_questions_have_one_key_however_their_tags_are_ordered() {
         let workspace = WorkspaceId::from_uuid(Uuid::from_u128(1));
-        let hash = |key: CacheKey<Tagged>, name| key.hash(workspace, &Actor::System { name }, &[]);
+        let hash = |key: CacheKey<Tagged>, name| key.hash(workspace, &Actor::System { name });
         let key = CacheKey::new("k").part(7);
         assert_eq!(hash(key.clone().tag("a").tag("b"), "one"), hash(key.tag("b").tag("a").tag("b"), "two"));
+    }
+
+    #[test]
+    fn values_of_other_versions_lie_in_the_same_place() {
+        let [first, second] = [1, 2].map(Uuid::from_u128);
+        let key = CacheKey::new("k").tag("a").tag("b");
+        let slot = |versions: &[Uuid]| key.slot(WorkspaceId::SYSTEM, &SYSTEM, versions);
+        let slots = [slot(&[]), slot(&[first]), slot(&[second]), slot(&[first, second])];
+        assert!(slots.iter().all(|slot| slot.key == slots[0].key));
+        let versions: std::collections::BTreeSet<_> = slots.iter().map(|slot| slot.versions).collect();
+        assert_eq!(versions.len(), slots.len());
     }
 }

@@ -41,6 +41,16 @@ async fn values_lie_sealed_and_open_only_where_they_lie() {
 }
 
 #[tokio::test]
+async fn a_newer_value_takes_the_place_of_the_older() {
+    let scene = Scene::open(CacheStore::Database).await;
+    for name in ["a", "b", "c"] {
+        scene.add(name).await;
+        scene.names().await;
+    }
+    assert_eq!((scene.computed(), rows(&scene).await.len()), (3, 1));
+}
+
+#[tokio::test]
 async fn garbage_and_another_shape_are_misses() {
     let scene = Scene::open(CacheStore::Database).await;
     ask(&scene, "a", "text").await;
