@@ -39,6 +39,11 @@ pub enum DataKeyError {
         /// What the provider says.
         source: KeyError,
     },
+    /// The table has no key, although one was just written to it.
+    #[error(
+        "kernel_core.data_key stays empty, although a key was written to it: a trigger or a policy hides it"
+    )]
+    Unseen,
 }
 
 impl Fault for DataKeyError {
@@ -46,7 +51,7 @@ impl Fault for DataKeyError {
         match self {
             Self::Database(error) => Fault::kind(error),
             Self::Provider { source: KeyError::Unavailable(_), .. } => ErrorKind::Unavailable,
-            Self::Provider { .. } => ErrorKind::Internal,
+            Self::Provider { .. } | Self::Unseen => ErrorKind::Internal,
         }
     }
 
@@ -54,7 +59,7 @@ impl Fault for DataKeyError {
         match self {
             Self::Database(error) => Fault::code(error),
             Self::Provider { source: KeyError::Unavailable(_), .. } => "unavailable",
-            Self::Provider { .. } => "internal",
+            Self::Provider { .. } | Self::Unseen => "internal",
         }
     }
 }
@@ -88,6 +93,9 @@ pub(crate) async fn load(
         db.global(ctx, async |tx: &mut GlobalTx| table::insert(tx.conn(), &row).await.map_err(DbError::from))
             .await?;
         rows = read(db, ctx).await?;
+    }
+    if rows.is_empty() {
+        return Err(DataKeyError::Unseen);
     }
     let keys = unwrapped(&*provider, &rows, &Keys::new()).await?;
     let keyring = Keyring::new(provider, ctx.clock().clone(), keys);

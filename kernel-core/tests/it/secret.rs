@@ -102,6 +102,18 @@ async fn what_is_sealed_opens_in_its_workspace_and_undeclared_columns_are_refuse
 }
 
 #[tokio::test]
+async fn a_process_without_a_data_key_does_not_start() {
+    let kernel = start(LocalKeys::new("1", OLD).unwrap()).await;
+    let swallow = "DELETE FROM kernel_core.data_key;
+         CREATE FUNCTION shop.swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER swallow BEFORE INSERT ON kernel_core.data_key
+         FOR EACH ROW EXECUTE FUNCTION shop.swallow()";
+    kernel.admin().await.execute(swallow).await.unwrap();
+    let refused = another(&kernel, LocalKeys::new("1", OLD).unwrap()).await.unwrap_err();
+    assert!(refused.to_string().contains("data_key stays empty"), "{refused}");
+}
+
+#[tokio::test]
 async fn keys_turn_and_what_is_sealed_follows() {
     let kernel = start(LocalKeys::new("1", OLD).unwrap()).await;
     let (one, ctx) = (kernel.found_workspace().await, kernel.app.system("test"));
