@@ -50,8 +50,9 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
 pub(crate) fn language(headers: &HeaderMap, offered: &[Language]) -> Language {
     let weighed = elements(headers, ACCEPT_LANGUAGE).map(|range| {
         let (range, params) = range.split_once(';').unwrap_or((range, ""));
-        let quality = params.split(';').find_map(|param| param.trim().strip_prefix("q="));
-        (range.trim(), quality.map_or(MOST, thousandths))
+        let mut params = params.split(';').filter_map(|param| param.trim().split_once('='));
+        let quality = params.find(|(name, _)| name.eq_ignore_ascii_case("q"));
+        (range.trim(), quality.map_or(MOST, |(_, quality)| thousandths(quality)))
     });
     let (mut wanted, refused): (Vec<_>, Vec<_>) = weighed.partition(|(_, quality)| *quality > 0);
     wanted.sort_by_key(|(_, quality)| Reverse(*quality));
@@ -174,6 +175,7 @@ mod tests {
             ("*, de;q=0.1", "de"),
             ("*", "en"),
             ("de;q=0, de-CH", "en"),
+            ("en;Q=0.2, de;Q=0.8", "de"),
             ("zh-Hant-TW", "zh-Hant"),
             ("zh-Hans", "en"),
             ("pt", "en"),

@@ -110,7 +110,7 @@ impl Gate<'_> {
     }
 
     /// Says in which language the answer is, and that there are others.
-    fn speak(&self, headers: &mut HeaderMap) {
+    pub(super) fn speak(&self, headers: &mut HeaderMap) {
         let known = |value: &HeaderValue| value == ACCEPT_LANGUAGE.as_str();
         if self.app.languages.len() > 1 && !headers.get_all(VARY).iter().any(known) {
             headers.append(VARY, HeaderValue::from_name(ACCEPT_LANGUAGE));

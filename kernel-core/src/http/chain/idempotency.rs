@@ -128,7 +128,12 @@ impl Gate<'_> {
         let Reply::Full(response) = &reply else {
             return Err(Error::internal("a stream or socket cannot be repeated, so its route takes no key"));
         };
-        let answer = stored(key, tx, response)?;
+        let mut headers = response.headers().clone();
+        // A repetition speaks the language of the first answer, whatever its own header says.
+        if tx.ctx().has_spoken() {
+            self.speak(&mut headers);
+        }
+        let answer = stored(key, tx, response, &headers)?;
         let ttl = TimeDelta::from_std(self.app.config.http.idempotency_ttl).map_err(Error::internal)?;
         let lifetime = Lifetime { created_at: now, expires_at: now + ttl };
         idempotency::insert(tx.conn(), workspace, &key.scope, &answer, lifetime).await.map_err(db)?;
@@ -136,9 +141,13 @@ impl Gate<'_> {
     }
 }
 
-fn stored(key: &Key, tx: &mut impl Tx, response: &Response<Bytes>) -> Result<StoredAnswer, Error> {
-    let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.as_str().to_owned(), STANDARD.encode(value)));
+fn stored(
+    key: &Key,
+    tx: &mut impl Tx,
+    response: &Response<Bytes>,
+    headers: &HeaderMap,
+) -> Result<StoredAnswer, Error> {
+    let headers = headers.iter().map(|(name, value)| (name.as_str().to_owned(), STANDARD.encode(value)));
     let Key { scope, fingerprint } = *key;
     let body = STANDARD.encode(response.body());
     let secret = Secret { scope, fingerprint, headers: headers.collect(), body };

@@ -59,6 +59,20 @@ async fn only_an_answer_whose_handler_asked_varies() {
 }
 
 #[tokio::test]
+async fn a_repeated_answer_says_in_which_language_it_was_given() {
+    let shop = bilingual().await;
+    let write = |language| {
+        let write = Ask::new("POST", "/api/v1/w/acme/language").by("alice").json("null").key("k");
+        shop.send(write.with("accept-language", language))
+    };
+    for replayed in ["", "true"] {
+        let answer = write(if replayed.is_empty() { SWISS } else { "en" }).await;
+        assert_eq!((answer.text.as_str(), answer.header("idempotent-replayed")), ("\"de\"", replayed));
+        assert_eq!((answer.header("content-language"), varies(&answer)), ("de", true), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_app_with_english_alone_says_nothing_of_languages() {
     let shop = Shop::open().await;
     for (path, text) in [("/api/v1/language", "\"en\""), ("/api/v1/nowhere", "There is nothing here")] {

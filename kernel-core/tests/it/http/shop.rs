@@ -184,6 +184,10 @@ async fn language(_: Shared, call: Call, (): ()) -> Result<Json<&'static str>, E
     Ok(Json(call.ctx.language().tag()))
 }
 
+async fn speak(_: Shared, tx: &mut TenantTx, _: Body<()>) -> Result<Json<&'static str>, Error> {
+    Ok(Json(tx.ctx().language().tag()))
+}
+
 async fn ticks(_: Shared, _: Call, (): ()) -> Result<Reply, Error> {
     let ticks =
         futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"data: tick\n\n")));
@@ -217,6 +221,7 @@ fn routes(town: &Shared) -> Vec<Route> {
         writer("/verified", "shop.item.verified").verified(),
         writer("/export", "shop.item.export").feature(feature::EXPORT),
         Route::tenant(Method::POST, "/refuse", "shop.item.refuse", WRITE, town.clone(), refuse),
+        Route::tenant(post.clone(), "/language", "shop.language.speak", WRITE, town.clone(), speak),
         Route::tenant(get.clone(), "/items", "shop.item.list", READ, town.clone(), list),
         Route::tenant(get.clone(), "/items/{item}", "shop.item.show", READ, town.clone(), show),
         Route::tenant(get.clone(), "/sneak", "shop.item.sneak", READ, town.clone(), write_on_get),
