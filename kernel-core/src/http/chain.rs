@@ -251,7 +251,14 @@ impl Gate<'_> {
             if !proved {
                 return Err(Error::unauthenticated());
             }
-            ctx = self.enter(ctx, &name?).await?;
+            ctx = match self.enter(ctx.clone(), &name?).await {
+                Ok(ctx) => ctx,
+                Err(error) => {
+                    // Looking for workspaces of others counts like any request.
+                    self.limit_actor(class, &ctx, notes).await?;
+                    return Err(error);
+                }
+            };
             if let Some(grant) = ctx.grant() {
                 span.record("workspace_id", tracing::field::display(grant.workspace().id()));
             }
