@@ -105,7 +105,7 @@ impl FromRequest for Caller {
         Box::pin(async move {
             let visit = visit(&request)?;
             let template = request.match_pattern().unwrap_or_default();
-            let admitted = visit.admit(&translate::head(&request), &template, peer(&request)).await;
+            let admitted = visit.admit(translate::head(&request), &template, peer(&request)).await;
             Ok(Self(admitted.map_err(Refusal::from)?))
         })
     }

@@ -51,8 +51,8 @@ pub async fn serve(
     ended
 }
 
-/// Answers what [`App::scrape`] answers, `GET /metrics` and `GET /health`, on a listener of its own until `shutdown` is
-/// ready. Bind it to an address that only Prometheus and operators reach: it asks for no credentials.
+/// Answers what [`App::scrape`] answers, `GET /metrics` and `GET /health`, on a listener of its own, until it is told to
+/// stop as [`serve`] is. Bind it to an address that only Prometheus and operators reach: it asks for no credentials.
 ///
 /// # Errors
 /// When the listener cannot be used.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts;
+use http::{StatusCode, Uri};
 use kernel_core::http::{self as app, Input, Visit};
 use kernel_core::{App, Ctx, Error, Workspace};
 
@@ -54,12 +54,19 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// A visit, and the path that the caller wrote: a nested router sees only the end of it.
+#[derive(Clone)]
+struct Dressed {
+    visit: Arc<Visit>,
+    uri: Uri,
+}
+
 /// Serves the host's own handlers like those of the app, from where they ask who calls.
 pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     let asked = head.clone();
     let visit = Arc::new(Visit::new(&app));
-    head.extensions.insert(visit.clone());
+    head.extensions.insert(Dressed { visit: visit.clone(), uri: head.uri.clone() });
     let answered = visit.run(next.run(Request::from_parts(head, body))).await;
     let answered = answered.and_then(|mut response| match response.extensions_mut().remove() {
         Some(Refused(error)) => Err(Arc::into_inner(error)
@@ -82,9 +89,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Response> {
-        let visit = visit(head)?;
+        let Dressed { visit, uri } = dressed(head)?;
         let template = head.extensions.get().map_or("", MatchedPath::as_str);
-        let admitted = visit.admit(head, template, peer(head)).await;
+        let mut asked = head.clone();
+        asked.uri = uri;
+        let admitted = visit.admit(asked, template, peer(head)).await;
         admitted.map(Self).map_err(|error| Refusal(error).into_response())
     }
 }
@@ -107,15 +116,15 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
         let (head, body) = request.into_parts();
-        let read = visit(&head)?.body(&head, body.into_data_stream()).await;
+        let read = dressed(&head)?.visit.body(&head, body.into_data_stream()).await;
         read.map(Self).map_err(|error| Refusal(error).into_response())
     }
 }
 
-/// The visit that [`dress`] has begun.
+/// What [`dress`] has begun.
 #[expect(clippy::result_large_err, reason = "what an extractor is refused with is a response")]
-fn visit(head: &Parts) -> Result<Arc<Visit>, Response> {
+fn dressed(head: &Parts) -> Result<Dressed, Response> {
     let unmounted = "the route of this handler must be in the router that is given to kernel_axum::mount";
-    let visit = head.extensions.get::<Arc<Visit>>().cloned();
-    visit.ok_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, unmounted).into_response())
+    let dressed = head.extensions.get().cloned();
+    dressed.ok_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, unmounted).into_response())
 }

@@ -189,6 +189,18 @@ impl Error {
         causes(self)
     }
 
+    /// The same error for one more who asks. Of its causes the text remains.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            kind: self.kind,
+            code: self.code.clone(),
+            args: self.args.clone(),
+            fields: self.fields.clone(),
+            retry_after: self.retry_after,
+            source: self.source.as_deref().map(|source| causes(source).into()),
+        }
+    }
+
     /// An error with a code of the kernel's own vocabulary.
     #[must_use]
     pub fn new(kind: ErrorKind, code: &'static str) -> Self {

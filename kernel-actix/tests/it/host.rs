@@ -33,6 +33,7 @@ pub(crate) async fn run(
             .route("/own/careless", web::post().to(careless))
             .route("/w/{workspace}/own", web::get().to(workspace))
             .route("/w/{workspace}/rule", web::get().to(rule))
+            .service(web::scope("/w/{workspace}/nested").route("/own", web::get().to(workspace)))
             .service(web::resource("/w/{workspace}/guarded").wrap(from_fn(guard)).get(async || "inside"))
             .configure(mount.clone());
     };

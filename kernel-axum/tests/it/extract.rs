@@ -49,6 +49,8 @@ async fn a_workspace_is_entered_by_its_members_only() {
         (answer.status, if answer.status == 200 { answer.text() } else { answer.code() })
     };
     assert_eq!(ask("/w/acme/own", &bearer(member())).await, (200, "acme".to_owned()));
+    assert_eq!(ask("/w/acme/nested/own", &bearer(member())).await, (200, "acme".to_owned()));
+    assert_eq!(ask("/w/acme/nested/own", &bearer(outsider())).await, (404, "not_found".to_owned()));
     assert_eq!(ask("/w/acme/rule", &bearer(member())).await, (403, "forbidden".to_owned()));
     assert_eq!(ask("/w/acme/own", &bearer(outsider())).await, (404, "not_found".to_owned()));
     assert_eq!(ask("/w/other/own", &bearer(member())).await, (404, "not_found".to_owned()));

@@ -32,6 +32,7 @@ pub(crate) async fn run(
         .route("/own/careless", post(careless))
         .route("/w/{workspace}/own", get(workspace))
         .route("/w/{workspace}/rule", get(rule))
+        .nest("/w/{workspace}/nested", Router::new().route("/own", get(workspace)))
         .route("/w/{workspace}/guarded", get(async || "inside").layer(from_fn(guard)));
     let routes = mount(own, app.clone());
     let routes = if prefix.is_empty() { routes } else { Router::new().nest(prefix, routes) };

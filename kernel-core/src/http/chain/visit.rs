@@ -44,8 +44,8 @@ struct Asked {
     arrival: Arrival,
     span: Span,
     notes: Notes,
-    /// Whom the app has admitted.
-    ctx: Option<Ctx>,
+    /// Whom the app has admitted, or why it has not: whoever asks again is told the same.
+    admitted: Result<Ctx, Error>,
     flight: Mutex<Option<Flight<App>>>,
 }
 
@@ -58,16 +58,15 @@ impl Visit {
 
     /// Everything of the chain up to the workspace, which a request names in the app's way or not at all. A write with a
     /// session carries its token in `X-CSRF-Token`; the body is not looked at. `template` is the pattern of the handler's
-    /// path, and `peer` the address of the connection.
+    /// path, and `peer` the address of the connection. Whoever asks again gets the same answer.
     ///
     /// # Errors
     /// The refusal, for [`Visit::refuse`].
-    pub async fn admit(&self, head: &Parts, template: &str, peer: IpAddr) -> Result<Ctx, Error> {
+    pub async fn admit(&self, mut head: Parts, template: &str, peer: IpAddr) -> Result<Ctx, Error> {
         let _turn = self.turn.lock().await;
-        if let Some(ctx) = self.ctx() {
-            return Ok(ctx.clone());
+        if let Some(asked) = self.asked.get() {
+            return asked.admitted.as_ref().cloned().map_err(Error::again);
         }
-        let mut head = head.clone();
         redact(&mut head.headers);
         let arrival = self.app.arrive(&head, peer);
         let to = self.app.find(&head).for_own(template);
@@ -82,9 +81,9 @@ impl Visit {
             Ok(ctx)
         };
         let admitted = admitted.instrument(span.clone()).await;
-        let ctx = admitted.as_ref().ok().cloned();
-        let _ =
-            self.asked.set(Asked { head, to, arrival, span, notes, ctx, flight: Mutex::new(Some(flight)) });
+        let same = admitted.as_ref().cloned().map_err(Error::again);
+        let flight = Mutex::new(Some(flight));
+        let _ = self.asked.set(Asked { head, to, arrival, span, notes, admitted: same, flight });
         // What follows in the handler belongs to the request's span, which `run` enters with the next poll.
         tokio::task::yield_now().await;
         admitted
@@ -138,7 +137,7 @@ impl Visit {
     }
 
     fn ctx(&self) -> Option<&Ctx> {
-        self.asked.get()?.ctx.as_ref()
+        self.asked.get()?.admitted.as_ref().ok()
     }
 }
 

@@ -89,6 +89,11 @@ macro_rules! contract {
             async fn handlers_of_the_host_tell_of_the_quota_too() {
                 super::handlers_of_the_host_tell_of_the_quota_too($counting).await;
             }
+
+            #[tokio::test]
+            async fn a_handler_of_the_host_that_asks_again_is_not_counted_again() {
+                super::a_handler_of_the_host_that_asks_again_is_not_counted_again($counting).await;
+            }
         })*
     };
 }
@@ -182,11 +187,25 @@ async fn handlers_of_the_host_tell_of_the_quota_too(counting: Counting) {
     let ask = Ask::get("/of-the-host").by("alice");
     let (head, _) = ask.request.into_parts();
     let visit = Visit::new(&shop.kernel.app);
-    visit.admit(&head, "/of-the-host", ask.peer).await.unwrap();
+    visit.admit(head, "/of-the-host", ask.peer).await.unwrap();
     let mut headers = http::HeaderMap::new();
     visit.finish(http::StatusCode::OK, &mut headers);
     assert_eq!(headers["ratelimit-policy"], "\"actor\";q=5;w=60");
     assert_eq!(headers["x-ratelimit-remaining"], "4");
+}
+
+async fn a_handler_of_the_host_that_asks_again_is_not_counted_again(counting: Counting) {
+    let shop = open(counting, few).await;
+    for (path, code) in [("/w/acme/report", None), ("/w/rival/report", Some("not_found"))] {
+        let ask = Ask::get(path).by("alice");
+        let (head, _) = ask.request.into_parts();
+        let visit = Visit::new(&shop.kernel.app);
+        for _ in 0..3 {
+            let admitted = visit.admit(head.clone(), path, ask.peer).await;
+            assert_eq!(admitted.err().as_ref().map(kernel_core::Error::code), code);
+        }
+    }
+    assert_eq!(until_refused(&shop, whoami().by("alice")).await, 3, "two of five were taken");
 }
 
 /// Sends to the nodes in turn until all of them refuse; how many were let in.

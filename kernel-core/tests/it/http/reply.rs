@@ -62,7 +62,7 @@ async fn the_hosts_own_handlers_share_the_chain() {
         let request = request.header("cookie", format!("__Host-shop={cookie}")).header("x-csrf-token", token);
         let (head, ()) = request.body(()).unwrap().into_parts();
         let visit = Visit::new(&shop.kernel.app);
-        let admitted = visit.admit(&head, path, peer).await;
+        let admitted = visit.admit(head, path, peer).await;
         let status = |reply: Reply| reply.status().unwrap().as_u16();
         admitted.map_err(|error| status(visit.refuse(error).unwrap())).map(|ctx| (ctx, visit))
     };
