@@ -94,10 +94,15 @@ fn core_tables() -> Pillar {
             .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])
             .public(&["request_id", "created_at"])
             .private(&["metadata", "ip_address", "user_agent"])
-            .append_only()
-            .resolved()
+            .read_only()
+            .queued()
             .partitioned(),
-        Table::tenant("kernel_core", "audit_unsealed").public(&["id"]).append_only().queued(),
+        Table::tenant("kernel_core", "audit_unsealed")
+            .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])
+            .public(&["request_id", "created_at"])
+            .private(&["metadata", "ip_address", "user_agent"])
+            .append_only()
+            .queued(),
         Table::tenant("kernel_core", "audit_seal")
             .public(&["seq", "id", "digest", "hash"])
             .private(&["salt", "personal"])

@@ -1,14 +1,13 @@
--- The audit log's seals. A row is written unsealed and marked in its own transaction; the sealer numbers marked rows per
--- workspace without gaps and chains them. A row that commits late is sealed late and never skipped: what counts is its
--- mark, not where its id lies.
+-- The audit log's seals. A row is written here, in its own transaction; the sealer numbers the rows per workspace without
+-- gaps, chains them, and moves them into the log. A row that commits late is sealed late and never skipped: what counts is
+-- that it is here, not where its id lies. Whoever writes pays for one index and no partition, and what is in the log is
+-- sealed.
 CREATE TABLE kernel_core.audit_unsealed (
-    workspace_id uuid NOT NULL,
-    id           uuid NOT NULL,
+    LIKE kernel_core.audit_log INCLUDING CONSTRAINTS,
     CONSTRAINT audit_unsealed_pkey PRIMARY KEY (workspace_id, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
--- Writes a row and its mark. As one statement, with the mark in a WITH, it took half as long again. Called by whoever
--- acts, under the policies; no search path decides what its names mean.
+-- Writes a row. Called by whoever acts, under the policies; no search path decides what its names mean.
 --
 -- After the last row of a transaction it does what the kernel does before each commit: errors of deferred constraints
 -- come now, and no cursor and no setting of this transaction stays on the connection. A pooler's own settings do.
@@ -19,8 +18,7 @@ CREATE FUNCTION kernel_core.record_audit(
 ) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO kernel_core.audit_unsealed (workspace_id, id) VALUES ($1, $2);
-    INSERT INTO kernel_core.audit_log
+    INSERT INTO kernel_core.audit_unsealed
         (workspace_id, id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata, ip_address,
          user_agent, request_id, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.inet, $11, $12, $13);
@@ -86,21 +84,15 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     FOR UPDATE SKIP LOCKED
 $$;
 
--- Committed rows that no seal covers, in the order in which they are to be sealed. Row and seal are looked up by the
--- mark, whatever the planner thinks of the size of the log; it is asked once per connection, because it takes longer over
--- all the partitions than the look-ups do.
+-- Committed rows that no seal covers, in the order in which they are to be sealed. The seal is looked up by the row,
+-- whatever the planner thinks of the size of the log.
 CREATE FUNCTION kernel_core.unsealed_audit(batch integer, skipped uuid[])
-RETURNS SETOF kernel_core.audit_log
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET plan_cache_mode = force_generic_plan AS $$
-BEGIN
-    RETURN QUERY
+RETURNS SETOF kernel_core.audit_unsealed
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     SELECT found.*
     FROM (
-        SELECT a.*
+        SELECT u.*
         FROM kernel_core.audit_unsealed AS u
-        CROSS JOIN LATERAL (
-            SELECT * FROM kernel_core.audit_log AS l WHERE l.workspace_id = u.workspace_id AND l.id = u.id OFFSET 0
-        ) AS a
         CROSS JOIN LATERAL (
             SELECT FROM (
                 SELECT count(*) AS seals FROM kernel_core.audit_seal AS s
@@ -110,8 +102,8 @@ BEGIN
         WHERE u.workspace_id <> ALL (skipped)
         LIMIT least(batch, 10000)
     ) AS found
-    ORDER BY found.workspace_id, found.id;
-END $$;
+    ORDER BY found.workspace_id, found.id
+$$;
 
 -- The heads of these workspaces. One without a head comes with `orphaned` if it has seals all the same.
 CREATE FUNCTION kernel_core.audit_heads(workspaces uuid[])
@@ -126,13 +118,21 @@ RETURNS TABLE (
     LEFT JOIN kernel_core.audit_head AS h ON h.workspace_id = w.workspace_id
 $$;
 
--- Puts seals on rows and takes their marks away.
+-- Puts seals on rows and moves them into the log.
 CREATE FUNCTION kernel_core.seal_audit(
     workspaces uuid[], seqs bigint[], ids uuid[], salts bytea[], personals bytea[], digests bytea[], hashes bytea[]
 ) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     INSERT INTO kernel_core.audit_seal (workspace_id, seq, id, salt, personal, digest, hash)
     SELECT * FROM unnest(workspaces, seqs, ids, salts, personals, digests, hashes);
+    INSERT INTO kernel_core.audit_log
+        (workspace_id, id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata, ip_address,
+         user_agent, request_id, created_at)
+    SELECT u.workspace_id, u.id, u.actor_type, u.actor_id, u.acting_as, u.action, u.target_type, u.target_id, u.metadata,
+           u.ip_address, u.user_agent, u.request_id, u.created_at
+    FROM kernel_core.audit_unsealed AS u
+    JOIN unnest(workspaces, ids) AS sealed (workspace_id, id)
+      ON u.workspace_id = sealed.workspace_id AND u.id = sealed.id;
     DELETE FROM kernel_core.audit_unsealed AS u
     USING unnest(workspaces, ids) AS sealed (workspace_id, id)
     WHERE u.workspace_id = sealed.workspace_id AND u.id = sealed.id
@@ -200,14 +200,15 @@ $$;
 -- Whether every row below `cutoff` has its seal.
 CREATE FUNCTION kernel_core.is_audit_sealed(cutoff uuid) RETURNS boolean
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
-    SELECT NOT EXISTS (
-        SELECT FROM kernel_core.audit_log AS a
-        WHERE a.id < cutoff
-          AND NOT EXISTS (SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = a.workspace_id AND s.id = a.id)
-          -- The seal of a row below the floor may be gone already; one that still waits for its seal has a mark.
-          AND (EXISTS (SELECT FROM kernel_core.audit_unsealed AS u WHERE u.workspace_id = a.workspace_id AND u.id = a.id)
-               OR NOT EXISTS (SELECT FROM kernel_core.audit_head AS h
-                              WHERE h.workspace_id = a.workspace_id AND a.id < h.floor_id)))
+    SELECT NOT EXISTS (SELECT FROM kernel_core.audit_unsealed AS u WHERE u.id < cutoff)
+       AND NOT EXISTS (
+           SELECT FROM kernel_core.audit_log AS a
+           WHERE a.id < cutoff
+             AND NOT EXISTS (
+                 SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = a.workspace_id AND s.id = a.id)
+             -- The seal of a row below the floor may be gone already.
+             AND NOT EXISTS (
+                 SELECT FROM kernel_core.audit_head AS h WHERE h.workspace_id = a.workspace_id AND a.id < h.floor_id))
 $$;
 
 -- Drops the partition of a month. Whatever the caller's configuration says, a year by the server's clock is kept. While it
@@ -239,3 +240,20 @@ CREATE TRIGGER audit_log_stays BEFORE UPDATE OR DELETE ON kernel_core.audit_log
     FOR EACH ROW EXECUTE FUNCTION kernel_core.refuse_change();
 CREATE TRIGGER audit_log_is_not_truncated BEFORE TRUNCATE ON kernel_core.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION kernel_core.refuse_change();
+CREATE TRIGGER audit_unsealed_stays BEFORE UPDATE ON kernel_core.audit_unsealed
+    FOR EACH ROW EXECUTE FUNCTION kernel_core.refuse_change();
+CREATE TRIGGER audit_unsealed_is_not_truncated BEFORE TRUNCATE ON kernel_core.audit_unsealed
+    FOR EACH STATEMENT EXECUTE FUNCTION kernel_core.refuse_change();
+
+-- Before its seal is there, a row goes nowhere.
+CREATE FUNCTION kernel_core.refuse_loss() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = old.workspace_id AND s.id = old.id) THEN
+        RAISE EXCEPTION 'a row of the audit log is not sealed yet' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN old;
+END $$;
+
+CREATE TRIGGER audit_unsealed_is_not_lost BEFORE DELETE ON kernel_core.audit_unsealed
+    FOR EACH ROW EXECUTE FUNCTION kernel_core.refuse_loss();

@@ -196,7 +196,7 @@ async fn quiesce(admin: &mut PgConnection, age: Duration) -> Result<i64> {
     let until = Instant::now() + PATIENCE;
     loop {
         let left: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM kernel_core.audit_unsealed AS u JOIN kernel_core.audit_log AS a USING (workspace_id, id)
+            "SELECT count(*) FROM kernel_core.audit_unsealed AS a
              WHERE a.created_at <= clock_timestamp() - $1 * interval '1 second'",
         )
         .bind(age.as_secs_f64())
@@ -215,7 +215,7 @@ async fn lag(admin: &mut PgConnection, span: Duration) -> Result<Duration> {
     while Instant::now() < until {
         let age: Option<f64> = sqlx::query_scalar(
             "SELECT extract(epoch FROM clock_timestamp() - min(a.created_at))::float8
-             FROM kernel_core.audit_unsealed AS u JOIN kernel_core.audit_log AS a USING (workspace_id, id)",
+             FROM kernel_core.audit_unsealed AS a",
         )
         .fetch_one(&mut *admin)
         .await?;

@@ -303,7 +303,7 @@ async fn watch(mut admin: PgConnection, longest: Arc<AtomicU64>) -> Result<()> {
     loop {
         let age: Option<f64> = sqlx::query_scalar(
             "SELECT extract(epoch FROM clock_timestamp() - min(a.created_at))::float8 * 1000
-             FROM kernel_core.audit_unsealed AS u JOIN kernel_core.audit_log AS a USING (workspace_id, id)",
+             FROM kernel_core.audit_unsealed AS a",
         )
         .fetch_one(&mut admin)
         .await?;

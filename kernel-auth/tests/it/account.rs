@@ -104,7 +104,7 @@ async fn a_hook_that_fails_undoes_the_sign_up() {
     let mut admin = kernel.admin().await;
     let counts: (i64, i64, i64) = sqlx::query_as(
         r#"SELECT (SELECT count(*) FROM kernel_auth."user"), (SELECT count(*) FROM kernel_core.outbox),
-                  (SELECT count(*) FROM kernel_core.audit_log)"#,
+                  (SELECT count(*) FROM kernel_core.audit_unsealed)"#,
     )
     .fetch_one(&mut admin)
     .await

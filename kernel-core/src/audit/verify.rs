@@ -60,10 +60,10 @@ pub enum Broken {
     /// There are other chains, or longer or shorter ones, than the total says; or the total is not signed with a key of
     /// this installation.
     Total,
-    /// The row was neither sealed nor marked to be: it was inserted, or its seal removed.
-    Unmarked,
-    /// A row that waited to be sealed is gone.
-    Vanished,
+    /// A row waits to be sealed whose id a seal bears already: it was inserted by another way.
+    Repeated,
+    /// The row has no seal: it was inserted by another way, or its seal removed.
+    Stray,
 }
 
 impl fmt::Display for Broken {
@@ -77,8 +77,8 @@ impl fmt::Display for Broken {
             Self::Missing => "the row is gone",
             Self::PastHead => "a seal lies past the head of its chain",
             Self::Total => "the chains are not those that the signed total counts",
-            Self::Unmarked => "the row was inserted by another way, or its seal is gone",
-            Self::Vanished => "a row is gone that was not sealed yet",
+            Self::Repeated => "a row waits for a seal under the id of a sealed one",
+            Self::Stray => "the row was inserted by another way, or its seal is gone",
         })
     }
 }
@@ -260,7 +260,7 @@ async fn chain(
         head = store::head(conn, workspace).await?;
         findings = Report { workspaces: 1, ..Report::default() };
         links(conn, scheme, workspace, head.as_ref(), &mut findings).await?;
-        marks(conn, workspace, head.as_ref(), &mut findings).await?;
+        strays(conn, workspace, head.as_ref(), &mut findings).await?;
         let floor = |head: Option<Head>| head.map(|head| head.floor_seq);
         // Retention may have moved the floor meanwhile: what was missing above the old one is not missing then.
         if findings.is_clean() || floor(store::head(conn, workspace).await?) == floor(head.clone()) {
@@ -350,8 +350,8 @@ fn link(
     None
 }
 
-/// Looks for rows without a seal or a mark, and for marks without a row.
-async fn marks(
+/// Looks for rows in the log without a seal, and for rows that wait for a second one.
+async fn strays(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     head: Option<&Head>,
@@ -360,9 +360,9 @@ async fn marks(
     let floor = head.map_or(Uuid::nil(), |head| head.floor_id);
     let mut after = Uuid::nil();
     loop {
-        let page = store::unmarked(conn, workspace, after, floor, BATCH * 5).await?;
+        let page = store::strays(conn, workspace, after, floor, BATCH * 5).await?;
         for id in page.ids {
-            report.add(Some(workspace), None, Some(id), Broken::Unmarked);
+            report.add(Some(workspace), None, Some(id), Broken::Stray);
         }
         let Some(last) = page.last else { break };
         after = last;
@@ -370,8 +370,8 @@ async fn marks(
     let waiting = store::waiting(conn, workspace).await?;
     report.unsealed = u64::try_from(waiting.rows).unwrap_or_default();
     report.oldest_unsealed_at = waiting.oldest_at;
-    for id in waiting.vanished {
-        report.add(Some(workspace), None, Some(id), Broken::Vanished);
+    for id in waiting.repeated {
+        report.add(Some(workspace), None, Some(id), Broken::Repeated);
     }
     Ok(())
 }

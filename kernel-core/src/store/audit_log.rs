@@ -63,7 +63,7 @@ fn bind<'q>(query: Query<'q, Postgres, PgArguments>, row: &'q NewRow) -> Query<'
         .bind(row.created_at)
 }
 
-/// Rows of a workspace after one of them, in the order of their ids.
+/// Rows of a workspace after one of them, in the order of their ids. Sealed or not, a row is in one of the two tables.
 pub(crate) async fn list(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
@@ -71,17 +71,35 @@ pub(crate) async fn list(
     (order, after): (AuditOrder, Option<Id<AuditNoun>>),
     limit: i64,
 ) -> Result<Vec<AuditRecord>, sqlx::Error> {
-    let (beyond, direction) = match order {
-        AuditOrder::NewestFirst => (" AND id < ", " ORDER BY id DESC LIMIT "),
-        AuditOrder::OldestFirst => (" AND id > ", " ORDER BY id LIMIT "),
+    let direction = match order {
+        AuditOrder::NewestFirst => " ORDER BY id DESC LIMIT ",
+        AuditOrder::OldestFirst => " ORDER BY id LIMIT ",
     };
     let mut query = QueryBuilder::<Postgres>::new(
         "SELECT id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata,
                 host(ip_address) AS ip_address, user_agent, request_id, created_at
-         FROM kernel_core.audit_log
-         WHERE workspace_id = ",
+         FROM ((SELECT * FROM kernel_core.audit_log WHERE workspace_id = ",
     );
     query.push_bind(workspace);
+    push_filter(&mut query, filter, (order, after));
+    query.push(direction).push_bind(limit);
+    query
+        .push(") UNION ALL (SELECT * FROM kernel_core.audit_unsealed WHERE workspace_id = ")
+        .push_bind(workspace);
+    push_filter(&mut query, filter, (order, after));
+    query.push(direction).push_bind(limit).push(")) AS rows").push(direction).push_bind(limit);
+    query.build_query_as().fetch_all(conn).await
+}
+
+fn push_filter(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &AuditFilter,
+    (order, after): (AuditOrder, Option<Id<AuditNoun>>),
+) {
+    let beyond = match order {
+        AuditOrder::NewestFirst => " AND id < ",
+        AuditOrder::OldestFirst => " AND id > ",
+    };
     if let Some(after) = after {
         query.push(beyond).push_bind(after);
     }
@@ -103,6 +121,4 @@ pub(crate) async fn list(
     if let Some(until) = filter.until {
         query.push(" AND id < ").push_bind(first_id(until));
     }
-    query.push(direction).push_bind(limit);
-    query.build_query_as().fetch_all(conn).await
 }

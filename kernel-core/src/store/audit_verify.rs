@@ -156,21 +156,21 @@ pub(crate) async fn sealed(
     .await
 }
 
-/// A page of a workspace's rows: where it ends, and those of them that are neither sealed nor marked.
+/// A page of a workspace's rows: where it ends, and those of them that have no seal.
 #[derive(Debug, sqlx::FromRow)]
-pub(crate) struct Unmarked {
+pub(crate) struct Strays {
     pub(crate) last: Option<Uuid>,
     pub(crate) ids: Vec<Uuid>,
 }
 
 /// One statement, so that a sealer at work makes no difference. Rows below the floor have lost their seals.
-pub(crate) async fn unmarked(
+pub(crate) async fn strays(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
     after: Uuid,
     floor: Uuid,
     batch: i64,
-) -> Result<Unmarked, sqlx::Error> {
+) -> Result<Strays, sqlx::Error> {
     sqlx::query_as(
         r"
         WITH page AS MATERIALIZED (
@@ -184,8 +184,6 @@ pub(crate) async fn unmarked(
                    SELECT p.id FROM page AS p
                    WHERE p.id >= $3
                      AND NOT EXISTS (SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = $1 AND s.id = p.id)
-                     AND NOT EXISTS (
-                         SELECT FROM kernel_core.audit_unsealed AS u WHERE u.workspace_id = $1 AND u.id = p.id)
                    ORDER BY p.id
                ) AS ids
         ",
@@ -198,27 +196,27 @@ pub(crate) async fn unmarked(
     .await
 }
 
-/// What waits for the sealer in a workspace, and marks whose row is not there.
+/// What waits for the sealer in a workspace, and rows that wait though a seal bears their id.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct Waiting {
     pub(crate) rows: i64,
     pub(crate) oldest_at: Option<DateTime<Utc>>,
-    pub(crate) vanished: Vec<Uuid>,
+    pub(crate) repeated: Vec<Uuid>,
 }
 
 pub(crate) async fn waiting(conn: &mut PgConnection, workspace: WorkspaceId) -> Result<Waiting, sqlx::Error> {
     sqlx::query_as(
         r"
-        SELECT count(a.id) AS rows,
-               min(a.created_at) AS oldest_at,
-               coalesce(array_agg(u.id ORDER BY u.id) FILTER (WHERE a.id IS NULL), '{}') AS vanished
-        FROM kernel_core.audit_unsealed AS u
-        LEFT JOIN LATERAL (
-            SELECT l.id, l.created_at FROM kernel_core.audit_log AS l
-            WHERE l.workspace_id = u.workspace_id AND l.id = u.id
-            OFFSET 0
-        ) AS a ON true
-        WHERE u.workspace_id = $1
+        SELECT count(*) FILTER (WHERE NOT sealed) AS rows,
+               min(created_at) FILTER (WHERE NOT sealed) AS oldest_at,
+               coalesce(array_agg(id ORDER BY id) FILTER (WHERE sealed), '{}') AS repeated
+        FROM (
+            SELECT u.id, u.created_at,
+                   (SELECT count(*) FROM kernel_core.audit_seal AS s
+                    WHERE s.workspace_id = u.workspace_id AND s.id = u.id) > 0 AS sealed
+            FROM kernel_core.audit_unsealed AS u
+            WHERE u.workspace_id = $1
+        ) AS waiting
         ",
     )
     .bind(workspace)

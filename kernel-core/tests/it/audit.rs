@@ -15,7 +15,7 @@ async fn note(tx: &mut impl Tx, action: &'static str) -> Result<(), DbError> {
 
 /// What was done in a workspace, by name: rows of one millisecond have no order.
 async fn done(kernel: &TestKernel, workspace: WorkspaceId) -> Vec<String> {
-    let rows = "SELECT action FROM kernel_core.audit_log
+    let rows = "SELECT action FROM kernel_core.audit_unsealed
                 WHERE workspace_id = $1 AND action LIKE 'shop.%' ORDER BY action";
     sqlx::query_scalar(rows).bind(workspace).fetch_all(&mut kernel.admin().await).await.unwrap()
 }

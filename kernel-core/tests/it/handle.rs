@@ -214,7 +214,7 @@ async fn staff_work_is_in_the_audit_log_even_when_it_fails() {
     assert!(matches!(seen.await, Err(DbError::Abandoned)));
     let mut admin = kernel.admin().await;
     let logged: Vec<String> = sqlx::query_scalar(
-        "SELECT metadata->>'reason' FROM kernel_core.audit_log WHERE action = 'core.operator.open'",
+        "SELECT metadata->>'reason' FROM kernel_core.audit_unsealed WHERE action = 'core.operator.open'",
     )
     .fetch_all(&mut admin)
     .await

@@ -195,7 +195,6 @@ async fn a_log_put_back_to_an_earlier_state_is_found_by_a_checkpoint_that_was_ke
     for statement in [
         "DELETE FROM kernel_core.audit_log AS a USING kernel_core.audit_seal AS s WHERE s.id = a.id AND s.seq > 2",
         "DELETE FROM kernel_core.audit_unsealed",
-        "DELETE FROM kernel_core.audit_log WHERE workspace_id = '00000000-0000-0000-0000-000000000000'",
         "DELETE FROM kernel_core.audit_seal WHERE seq > 2",
         "DELETE FROM kernel_core.audit_head",
         "DELETE FROM kernel_core.audit_total",
@@ -210,22 +209,20 @@ async fn a_log_put_back_to_an_earlier_state_is_found_by_a_checkpoint_that_was_ke
 }
 
 #[tokio::test]
-async fn marks_of_rows_that_are_sealed_or_gone_do_not_stop_the_sealer() {
+async fn a_row_under_the_id_of_a_sealed_one_is_found_and_does_not_stop_the_sealer() {
     let kernel = start(config()).await;
     let workspace = kernel.found_workspace().await;
     write(&kernel, &workspace, 2).await;
     seal(&kernel).await;
     tamper(
         &kernel,
-        "INSERT INTO kernel_core.audit_unsealed SELECT workspace_id, id FROM kernel_core.audit_seal",
+        "INSERT INTO kernel_core.audit_unsealed SELECT * FROM kernel_core.audit_log WHERE metadata->>'row' = '1'",
     )
     .await;
-    tamper(&kernel, "INSERT INTO kernel_core.audit_unsealed SELECT workspace_id, gen_random_uuid() FROM kernel_core.tenant")
-        .await;
     write(&kernel, &workspace, 1).await;
     seal(&kernel).await;
     assert_eq!(numbers(&kernel, &workspace).await, [1, 2, 3]);
-    assert_eq!(broken(&kernel).await, [Broken::Vanished]);
+    assert_eq!(broken(&kernel).await, [Broken::Repeated]);
 }
 
 #[tokio::test]
@@ -256,6 +253,16 @@ async fn nobody_changes_the_log_or_its_seals() {
         assert!(admin.execute(statement).await.is_err(), "a trigger refuses the owner too");
     }
     assert!(admin.execute("TRUNCATE kernel_core.audit_log").await.is_err());
+    write(&kernel, &workspace, 1).await;
+    for statement in [
+        "UPDATE kernel_core.audit_unsealed SET action = 'x'",
+        "DELETE FROM kernel_core.audit_unsealed",
+        "TRUNCATE kernel_core.audit_unsealed",
+    ] {
+        assert!(admin.execute(statement).await.is_err(), "{statement}");
+    }
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &workspace).await, [1, 2]);
 }
 
 #[tokio::test]

@@ -202,7 +202,7 @@ pub(super) async fn torn(admin: &mut PgConnection) -> Result<Vec<String>, sqlx::
              SELECT 'sale' AS what, xmin::text AS tx, workspace_id, id AS subject FROM shop.sale
              UNION ALL
              SELECT 'audit', xmin::text, workspace_id, target_id
-             FROM kernel_core.audit_log WHERE action = 'shop.sale.create'
+             FROM kernel_core.audit_unsealed WHERE action = 'shop.sale.create'
              UNION ALL
              SELECT 'event', xmin::text, workspace_id, aggregate_id
              FROM kernel_core.outbox WHERE name = 'shop.sale.created'
@@ -231,7 +231,7 @@ pub(super) async fn torn_workspaces(admin: &mut PgConnection) -> Result<Vec<Stri
              SELECT 'tenant' AS what, workspace_id AS id FROM kernel_core.tenant
              UNION ALL SELECT 'workspace', workspace_id FROM kernel_tenancy.workspace
              UNION ALL SELECT 'member', workspace_id FROM kernel_tenancy.membership
-             UNION ALL SELECT 'audit', target_id FROM kernel_core.audit_log WHERE action = 'tenancy.workspace.create'
+             UNION ALL SELECT 'audit', target_id FROM kernel_core.audit_unsealed WHERE action = 'tenancy.workspace.create'
              UNION ALL SELECT 'event', workspace_id FROM kernel_core.outbox WHERE name = 'tenancy.workspace.created'
          )
          SELECT format('the workspace %s has %s', id, string_agg(what, '+' ORDER BY what))

@@ -11,10 +11,10 @@ use uuid::Uuid;
 /// The fault of a sealer that goes by ids: what lies before the last sealed row is taken for sealed.
 pub(super) const SKIPPING: &str = "
     CREATE OR REPLACE FUNCTION kernel_core.unsealed_audit(batch integer, skipped uuid[])
-    RETURNS SETOF kernel_core.audit_log
+    RETURNS SETOF kernel_core.audit_unsealed
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
         SELECT a.*
-        FROM kernel_core.audit_log AS a
+        FROM kernel_core.audit_unsealed AS a
         WHERE a.workspace_id <> ALL (skipped)
           AND a.id > coalesce((SELECT s.id FROM kernel_core.audit_seal AS s WHERE s.workspace_id = a.workspace_id
                                ORDER BY s.id DESC LIMIT 1), '00000000-0000-0000-0000-000000000000')
@@ -23,6 +23,7 @@ pub(super) const SKIPPING: &str = "
     $$";
 
 const LOG: &str = "kernel_core.audit_log";
+const WAITING: &str = "kernel_core.audit_unsealed";
 const SEAL: &str = "kernel_core.audit_seal";
 const HEAD: &str = "kernel_core.audit_head";
 const TOTAL: &str = "kernel_core.audit_total";
@@ -200,6 +201,7 @@ impl<'a> Attacks<'a> {
             format!("UPDATE {SEAL} SET seq = seq + 1000000 WHERE {own} AND seq > {seq}"),
             format!("UPDATE {SEAL} SET seq = seq - 999999 WHERE {own} AND seq > 1000000"),
         ];
+        let twice = format!("INSERT INTO {WAITING} SELECT * FROM {LOG} WHERE {own} AND id = '{id}'");
         let total = |by: &str| format!("UPDATE {TOTAL} SET sealed = sealed {by} 1");
         self.add("a row edited and sealed anew", std::slice::from_ref(&edit), Some((seq, seq)));
         self.add("a row edited and all after it sealed anew", std::slice::from_ref(&edit), Some((seq, end)));
@@ -210,6 +212,7 @@ impl<'a> Attacks<'a> {
         let closed = [&[row, seal][..], &close, &[total("-")]].concat();
         self.add("a row deleted, the gap closed, the chain rewritten", &closed, Some((1, end)));
         self.add("a row inserted", std::slice::from_ref(&insert), None);
+        self.add("a sealed row written once more", &[twice], None);
         let appended = [insert.clone(), new_seal(last)];
         self.add("a row inserted with a seal at the end", &appended, None);
         let appended = [&appended[..], &[total("+")]].concat();
@@ -290,12 +293,7 @@ impl<'a> Attacks<'a> {
         self.add("a chain put back to an earlier head", &back(&self.of_victim()), None);
         let mut all = back("true");
         // The verification itself has left rows that wait; they go too.
-        all.push(
-            "DELETE FROM kernel_core.audit_log AS a USING kernel_core.audit_unsealed AS u \
-                  WHERE u.workspace_id = a.workspace_id AND u.id = a.id"
-                .to_owned(),
-        );
-        all.push("DELETE FROM kernel_core.audit_unsealed".to_owned());
+        all.push(format!("DELETE FROM {WAITING}"));
         all.push(format!("DELETE FROM {TOTAL}"));
         all.push(format!("INSERT INTO {TOTAL} SELECT * FROM public.kept_total"));
         self.add("the whole log put back to an earlier state", &all, None);

@@ -37,7 +37,7 @@ fn statements() -> Vec<String> {
         all.push(format!("DROP TABLE {table}"));
         all.push(format!("ALTER TABLE {table} DISABLE TRIGGER ALL"));
     }
-    for table in ["audit_seal", "audit_head", "audit_total"] {
+    for table in ["audit_log", "audit_seal", "audit_head", "audit_total"] {
         all.push(format!("INSERT INTO kernel_core.{table} DEFAULT VALUES"));
     }
     all.push("UPDATE kernel_core.audit_log_default SET action = 'x'".to_owned());

@@ -178,15 +178,16 @@ impl<'w> Drive<'w> {
 
     /// How many rows the audit log has.
     pub(super) async fn audit_rows(&self) -> Result<i64> {
-        let count = "SELECT count(*) FROM kernel_core.audit_log";
+        let count = "SELECT (SELECT count(*) FROM kernel_core.audit_log) + (SELECT count(*) FROM kernel_core.audit_unsealed)";
         Ok(sqlx::query_scalar(count).fetch_one(&mut self.place.admin().await?).await?)
     }
 
     /// What the audit log tells of and no pillar declares.
     pub(super) async fn undeclared_actions(&self) -> Result<Vec<String>> {
         let declared: Vec<_> = self.world.app.audit_actions().map(AuditAction::name).collect();
-        let told =
-            "SELECT DISTINCT action FROM kernel_core.audit_log WHERE action <> ALL ($1) ORDER BY action";
+        let told = "SELECT action FROM kernel_core.audit_log WHERE action <> ALL ($1)
+             UNION SELECT action FROM kernel_core.audit_unsealed WHERE action <> ALL ($1)
+             ORDER BY action";
         Ok(sqlx::query_scalar(told).bind(declared).fetch_all(&mut self.place.admin().await?).await?)
     }
 

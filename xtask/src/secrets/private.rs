@@ -61,7 +61,9 @@ pub(super) async fn search(admin: &mut PgConnection, canaries: &mut Canaries) ->
 /// What is private did come to the database, and is found where it is put into a public column; each counts.
 pub(super) async fn controls(admin: &mut PgConnection, address: &str) -> Result<usize> {
     let kept = sqlx::query_scalar(
-        "SELECT count(*) FROM kernel_core.audit_log WHERE strpos(ip_address::text, $1) > 0",
+        "SELECT count(*)
+         FROM (TABLE kernel_core.audit_log UNION ALL TABLE kernel_core.audit_unsealed) AS a
+         WHERE strpos(a.ip_address::text, $1) > 0",
     );
     let kept: i64 = kept.bind(address).fetch_one(&mut *admin).await?;
     sqlx::query("UPDATE kernel_tenancy.workspace SET name = $1").bind(address).execute(&mut *admin).await?;

@@ -195,7 +195,7 @@ async fn deletions_are_in_the_audit_log() {
         ada.json(Method::DELETE, &format!("{ACME}/projects/{}", text(&project, "id")), &json!(null)).await,
     );
     let actions: Vec<String> = sqlx::query_scalar(
-        "SELECT action FROM kernel_core.audit_log WHERE action LIKE 'tracker.%' ORDER BY id",
+        "SELECT action FROM kernel_core.audit_unsealed WHERE action LIKE 'tracker.%' ORDER BY id",
     )
     .fetch_all(&mut kernel.admin().await)
     .await

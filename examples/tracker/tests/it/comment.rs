@@ -72,7 +72,7 @@ async fn only_moderators_delete_what_others_said_and_the_audit_log_says_who() {
     assert_eq!(text(&refused["error"], "code"), "tracker.comment_not_own");
     expect(204, ada.json(Method::DELETE, &at(&by_bob), &Value::Null).await);
     let rows: Vec<(String, Value)> = sqlx::query_as(
-        "SELECT target_id::text, metadata FROM kernel_core.audit_log WHERE action = 'tracker.comment.delete'",
+        "SELECT target_id::text, metadata FROM kernel_core.audit_unsealed WHERE action = 'tracker.comment.delete'",
     )
     .fetch_all(&mut kernel.admin().await)
     .await

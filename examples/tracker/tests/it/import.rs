@@ -67,7 +67,7 @@ async fn a_file_becomes_issues_numbered_in_its_order() {
     assert_eq!((&told["params"], &told["actor"]["id"]), (&json!({ "count": 4 }), &me));
     assert_eq!(text(told, "text"), "Ada imported 4 issues into Project APP");
     let audited: Vec<Value> = sqlx::query_scalar(
-        "SELECT metadata FROM kernel_core.audit_log WHERE action = 'tracker.issue.import'",
+        "SELECT metadata FROM kernel_core.audit_unsealed WHERE action = 'tracker.issue.import'",
     )
     .fetch_all(&mut kernel.admin().await)
     .await

@@ -55,7 +55,7 @@ async fn labels_are_put_on_issues_and_filter_them() {
     expect(204, ada.json(Method::DELETE, &format!("{labels}/{}", text(&ui, "id")), &Value::Null).await);
     assert_eq!(expect(200, ada.get(&at).await)["labels"], json!([]));
     let audited: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM kernel_core.audit_log WHERE action = 'tracker.label.delete'",
+        "SELECT count(*) FROM kernel_core.audit_unsealed WHERE action = 'tracker.label.delete'",
     )
     .fetch_one(&mut kernel.admin().await)
     .await

@@ -22,6 +22,7 @@ const EVERYTHING: &str = "
         UNION ALL SELECT 'labelled ' || to_jsonb(t)::text FROM tracker.issue_label AS t
         UNION ALL SELECT 'activity ' || to_jsonb(t)::text FROM kernel_core.activity AS t
         UNION ALL SELECT 'audit ' || to_jsonb(t)::text FROM kernel_core.audit_log AS t
+        UNION ALL SELECT 'audit ' || to_jsonb(t)::text FROM kernel_core.audit_unsealed AS t
     ) AS everything ORDER BY row";
 
 async fn everything(conn: &mut PgConnection) -> Vec<String> {
