@@ -9,7 +9,7 @@ use super::replay::{Watch, replay};
 use super::scratch::Scratch;
 use super::stage::Stage;
 use super::state::Rows;
-use super::world::{Party, World};
+use super::world::{Party, Refused, World};
 use crate::wire::{PgTarget, Proxy, Rewrite, SeenStatement, Unparsed};
 
 /// What is taken away.
@@ -30,7 +30,8 @@ impl std::fmt::Debug for Weakening {
 /// What came of it.
 #[derive(Debug)]
 pub(super) struct Noticed {
-    /// Answers that differ from those of the tenant that is alone, leaks, and rows that changed.
+    /// Answers that differ from those of the tenant that is alone, leaks, and rows that changed; or why the app does not
+    /// start.
     pub(super) findings: Vec<String>,
     pub(super) seen: Vec<SeenStatement>,
     pub(super) unparsed: Vec<Unparsed>,
@@ -41,7 +42,14 @@ pub(super) async fn run(stage: &Stage, weakening: &Weakening, first_only: bool) 
     let place = stage.beside.copy().await?;
     let proxy =
         Proxy::start(&PgTarget::from_url(&place.logins().admin())?, weakening.rewrite.clone()).await?;
-    let world = World::open(&place, Party::Driver, stage.plant, Some(&proxy)).await?;
+    let world = match World::open(&place, Party::Driver, stage.plant, Some(&proxy)).await {
+        Ok(world) => world,
+        Err(error) => {
+            let Refused(why) = error.downcast()?;
+            place.remove().await?;
+            return Ok(Noticed { findings: vec![why], seen: Vec::new(), unparsed: Vec::new() });
+        }
+    };
     proxy.reset();
     if !weakening.statements.is_empty() {
         place.execute(weakening.statements.join(";\n")).await?;

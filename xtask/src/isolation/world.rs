@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use chrono::TimeDelta;
 use kernel_core::{App, Clock, Db, Entropy};
 use kernel_jobs::{Runner, RunnerConfig};
@@ -47,6 +47,11 @@ impl Party {
         })
     }
 }
+
+/// Why the app does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(pub(super) String);
 
 /// The log lines of one world, until someone takes them.
 #[derive(Debug, Clone, Default)]
@@ -111,7 +116,7 @@ impl World {
             db.operator = None;
         }
         let app = product::builder(Db::new(&db)?, config, &crew, plant).build().await;
-        let app = app.map_err(|problems| anyhow!("{problems}"))?;
+        let app = app.map_err(|problems| Refused(problems.to_string()))?;
         let logs = Logs::default();
         let log = tracing_subscriber::fmt()
             .with_writer(logs.clone())
