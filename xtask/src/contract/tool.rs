@@ -87,7 +87,7 @@ impl Tool {
             (_, Some(Fault::Undead)) => ("stateful", "30"),
             (_, Some(_)) => ("coverage,fuzzing", "30"),
             (true, None) => ("coverage,fuzzing", "1"),
-            (false, None) => ("examples,coverage,fuzzing,stateful", "50"),
+            (false, None) => ("examples,coverage,fuzzing,stateful", "150"),
         };
         let log = fs::File::create(folder.join("log.txt"))?;
         let mut command = cargo::child(self.folder.join("venv/bin/schemathesis"));
