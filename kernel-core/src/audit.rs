@@ -2,7 +2,7 @@
 //!
 //! A chore numbers committed rows per workspace without gaps and chains them, within five seconds as a rule: [`Report`]
 //! says how old the oldest unsealed row is. [`verify`] finds what was changed afterwards. What nobody can find is a row that
-//! was changed before it was sealed, and a database that was put back as a whole to an earlier state, unless an earlier
+//! was changed or removed before it was sealed, and a database that was put back as a whole to an earlier state, unless an earlier
 //! [`Checkpoint`] is kept elsewhere.
 
 pub(crate) mod action;

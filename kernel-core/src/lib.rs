@@ -95,7 +95,7 @@ fn core_tables() -> Pillar {
             .public(&["request_id", "created_at"])
             .private(&["metadata", "ip_address", "user_agent"])
             .read_only()
-            .queued()
+            .filled()
             .partitioned(),
         Table::tenant("kernel_core", "audit_unsealed")
             .public(&["id", "actor_type", "actor_id", "acting_as", "action", "target_type", "target_id"])

@@ -58,7 +58,7 @@ pub(crate) fn policies(table: &Table, roles: &RoleNames) -> Vec<Policy> {
     match table.reach() {
         Reach::Own => {}
         Reach::Resolved => policies.push(across("resolver", "SELECT", &roles.resolver)),
-        Reach::Queued => policies.push(across("resolver", "ALL", &roles.resolver)),
+        Reach::Filled | Reach::Queued => policies.push(across("resolver", "ALL", &roles.resolver)),
     }
     if table.search().is_some() {
         policies.push(across("search", "SELECT", &roles.search));
@@ -102,6 +102,7 @@ pub(crate) fn grants<'r>(table: &Table, roles: &'r RoleNames) -> [(&'r str, Righ
     let of_resolver = match table.reach() {
         Reach::Own => Rights::None,
         Reach::Resolved => Rights::Read,
+        Reach::Filled => Rights::Append,
         Reach::Queued => Rights::All,
     };
     let of_search = if table.search().is_some() { Rights::Read } else { Rights::None };

@@ -45,6 +45,8 @@ pub(crate) enum Reach {
     Own,
     /// The definer functions that look things up before a workspace is known.
     Resolved,
+    /// The definer functions that read rows of all workspaces and add some.
+    Filled,
     /// The definer functions of the queue, which claim and move rows of all workspaces.
     Queued,
 }
@@ -253,6 +255,13 @@ impl Table {
     #[must_use]
     pub fn resolved(mut self) -> Self {
         self.reach = Reach::Resolved;
+        self
+    }
+
+    /// Definer functions owned by the resolver role read rows of all workspaces and add some.
+    #[must_use]
+    pub(crate) fn filled(mut self) -> Self {
+        self.reach = Reach::Filled;
         self
     }
 

@@ -23,7 +23,9 @@ CREATE TABLE kernel_core.audit_log (
     user_agent   text,
     request_id   uuid        NOT NULL,
     created_at   timestamptz NOT NULL,
-    CONSTRAINT audit_log_target CHECK ((target_type IS NULL) = (target_id IS NULL))
+    CONSTRAINT audit_log_target CHECK ((target_type IS NULL) = (target_id IS NULL) AND length(target_type) <= 100),
+    -- What Rust can read.
+    CONSTRAINT audit_log_created_at CHECK (created_at BETWEEN '1970-01-01Z' AND '9999-12-31Z')
 ) PARTITION BY RANGE (id);
 
 CREATE INDEX audit_log_actor ON kernel_core.audit_log (workspace_id, actor_id, id DESC);

@@ -118,24 +118,35 @@ RETURNS TABLE (
     LEFT JOIN kernel_core.audit_head AS h ON h.workspace_id = w.workspace_id
 $$;
 
--- Puts seals on rows and moves them into the log.
+-- Puts seals on rows and moves them into the log. Rows are looked up by their seals, whatever the planner thinks of the size
+-- of a table that is empty most of the time. A row whose id is in the log already gives way to that one: if they are not the
+-- same, the seal says so.
 CREATE FUNCTION kernel_core.seal_audit(
     workspaces uuid[], seqs bigint[], ids uuid[], salts bytea[], personals bytea[], digests bytea[], hashes bytea[]
 ) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog SET enable_seqscan = off AS $$
     INSERT INTO kernel_core.audit_seal (workspace_id, seq, id, salt, personal, digest, hash)
     SELECT * FROM unnest(workspaces, seqs, ids, salts, personals, digests, hashes);
+    WITH moved AS (
+        DELETE FROM kernel_core.audit_unsealed AS u
+        WHERE u.ctid = ANY (ARRAY(
+            SELECT found.place
+            FROM unnest(workspaces, ids) AS sealed (workspace_id, id)
+            CROSS JOIN LATERAL (
+                SELECT w.ctid AS place FROM kernel_core.audit_unsealed AS w
+                WHERE w.workspace_id = sealed.workspace_id AND w.id = sealed.id
+                OFFSET 0
+            ) AS found
+        ))
+        RETURNING u.*
+    )
     INSERT INTO kernel_core.audit_log
         (workspace_id, id, actor_type, actor_id, acting_as, action, target_type, target_id, metadata, ip_address,
          user_agent, request_id, created_at)
-    SELECT u.workspace_id, u.id, u.actor_type, u.actor_id, u.acting_as, u.action, u.target_type, u.target_id, u.metadata,
-           u.ip_address, u.user_agent, u.request_id, u.created_at
-    FROM kernel_core.audit_unsealed AS u
-    JOIN unnest(workspaces, ids) AS sealed (workspace_id, id)
-      ON u.workspace_id = sealed.workspace_id AND u.id = sealed.id;
-    DELETE FROM kernel_core.audit_unsealed AS u
-    USING unnest(workspaces, ids) AS sealed (workspace_id, id)
-    WHERE u.workspace_id = sealed.workspace_id AND u.id = sealed.id
+    SELECT m.workspace_id, m.id, m.actor_type, m.actor_id, m.acting_as, m.action, m.target_type, m.target_id, m.metadata,
+           m.ip_address, m.user_agent, m.request_id, m.created_at
+    FROM moved AS m
+    ON CONFLICT (workspace_id, id) DO NOTHING;
 $$;
 
 -- Moves heads, or makes them.
@@ -200,7 +211,11 @@ $$;
 -- Whether every row below `cutoff` has its seal.
 CREATE FUNCTION kernel_core.is_audit_sealed(cutoff uuid) RETURNS boolean
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
-    SELECT NOT EXISTS (SELECT FROM kernel_core.audit_unsealed AS u WHERE u.id < cutoff)
+    SELECT NOT EXISTS (
+           SELECT FROM kernel_core.audit_unsealed AS u
+           WHERE u.id < cutoff
+             AND NOT EXISTS (
+                 SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = u.workspace_id AND s.id = u.id))
        AND NOT EXISTS (
            SELECT FROM kernel_core.audit_log AS a
            WHERE a.id < cutoff
@@ -247,7 +262,7 @@ CREATE TRIGGER audit_unsealed_is_not_truncated BEFORE TRUNCATE ON kernel_core.au
 
 -- Before its seal is there, a row goes nowhere.
 CREATE FUNCTION kernel_core.refuse_loss() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = old.workspace_id AND s.id = old.id) THEN
         RAISE EXCEPTION 'a row of the audit log is not sealed yet' USING ERRCODE = 'insufficient_privilege';

@@ -1,6 +1,7 @@
 //! The sealer: numbers committed rows per workspace without gaps, and chains them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::store::audit_seal::{self as store, FoundHead, Head, Row, Seals, Total
 
 /// How often the sealer looks: half a second, a tenth of the window that is promised.
 const EVERY: Duration = Duration::from_millis(500);
-/// How many rows one transaction seals.
+/// How many rows one transaction seals at most.
 const BATCH: i32 = 5000;
 /// How long a workspace is left alone whose head is not ours.
 const SKIPPED: TimeDelta = TimeDelta::minutes(1);
@@ -28,19 +29,29 @@ struct Sealer {
     scheme: Scheme,
     /// Workspaces whose head is not ours, and since when they are left alone.
     skipped: Arc<Mutex<BTreeMap<WorkspaceId, DateTime<Utc>>>>,
+    /// How many rows the next round takes: half as many after one that was cut off or has failed.
+    batch: Arc<AtomicI32>,
 }
 
 pub(super) fn chore(config: &Config, keyring: &Keyring) -> Chore {
     let scheme = Scheme::new(keyring, config.audit.fault);
-    let sealer = Sealer { scheme, skipped: Arc::default() };
+    let sealer = Sealer { scheme, skipped: Arc::default(), batch: Arc::new(AtomicI32::new(BATCH)) };
     Chore::new("core.audit.seal", EVERY, sealer, seal).limit(Duration::from_secs(30))
 }
 
-/// Rows of a workspace lie together, because they come in that order.
 async fn seal(sealer: Sealer, tx: &mut GlobalTx) -> Result<Pace, Error> {
-    let now = tx.ctx().now();
     let Some(total) = store::begin(tx.conn()).await? else { return Ok(Pace::Idle) };
-    let rows = store::unsealed(tx.conn(), BATCH, &sealer.left_alone(now)).await?;
+    let batch = sealer.batch.load(Ordering::Relaxed);
+    sealer.batch.store((batch / 2).max(1), Ordering::Relaxed);
+    let pace = seal_some(&sealer, tx, total, batch).await?;
+    sealer.batch.store(batch.saturating_mul(2).min(BATCH), Ordering::Relaxed);
+    Ok(pace)
+}
+
+/// Rows of a workspace lie together, because they come in that order.
+async fn seal_some(sealer: &Sealer, tx: &mut GlobalTx, total: Total, batch: i32) -> Result<Pace, Error> {
+    let now = tx.ctx().now();
+    let rows = store::unsealed(tx.conn(), batch, &sealer.left_alone(now)).await?;
     if rows.is_empty() {
         return Ok(Pace::Idle);
     }
@@ -48,18 +59,18 @@ async fn seal(sealer: Sealer, tx: &mut GlobalTx) -> Result<Pace, Error> {
         let why = "the total of the audit log is not signed with a key of this installation: verify the log";
         return Err(Error::new(ErrorKind::Internal, "audit_not_ours").because(why));
     }
-    let is_full = rows.len() == usize::try_from(BATCH).unwrap_or(usize::MAX);
+    let is_full = rows.len() == usize::try_from(batch).unwrap_or(usize::MAX);
     let mut workspaces: Vec<_> = rows.iter().map(|row| row.workspace_id).collect();
     workspaces.dedup();
     let found = store::heads(tx.conn(), &workspaces).await?;
     let mut heads = sealer.sound(found, now);
-    let mut batch = Batch { scheme: &sealer.scheme, seals: Seals::default(), begun: 0 };
+    let mut made = Batch { scheme: &sealer.scheme, seals: Seals::default(), begun: 0 };
     for row in &rows {
         if let Some(head) = heads.get_mut(&row.workspace_id) {
-            batch.add(row, head, tx.ctx().entropy().bytes());
+            made.add(row, head, tx.ctx().entropy().bytes());
         }
     }
-    let Batch { seals, begun, .. } = batch;
+    let Batch { seals, begun, .. } = made;
     let added = i64::try_from(seals.ids.len()).unwrap_or(i64::MAX);
     if added > 0 {
         let signed: Vec<_> = heads

@@ -63,7 +63,8 @@ fn bind<'q>(query: Query<'q, Postgres, PgArguments>, row: &'q NewRow) -> Query<'
         .bind(row.created_at)
 }
 
-/// Rows of a workspace after one of them, in the order of their ids. Sealed or not, a row is in one of the two tables.
+/// Rows of a workspace after one of them, in the order of their ids. Sealed or not, a row is in one of the two tables; one
+/// that was put beside a sealed row of the same id is not shown.
 pub(crate) async fn list(
     conn: &mut PgConnection,
     workspace: WorkspaceId,
@@ -84,7 +85,9 @@ pub(crate) async fn list(
     push_filter(&mut query, filter, (order, after));
     query.push(direction).push_bind(limit);
     query
-        .push(") UNION ALL (SELECT * FROM kernel_core.audit_unsealed WHERE workspace_id = ")
+        .push(") UNION ALL (SELECT * FROM kernel_core.audit_unsealed AS u
+           WHERE NOT EXISTS (SELECT FROM kernel_core.audit_seal AS s WHERE s.workspace_id = u.workspace_id AND s.id = u.id)
+             AND workspace_id = ")
         .push_bind(workspace);
     push_filter(&mut query, filter, (order, after));
     query.push(direction).push_bind(limit).push(")) AS rows").push(direction).push_bind(limit);

@@ -223,6 +223,57 @@ async fn a_row_under_the_id_of_a_sealed_one_is_found_and_does_not_stop_the_seale
     seal(&kernel).await;
     assert_eq!(numbers(&kernel, &workspace).await, [1, 2, 3]);
     assert_eq!(broken(&kernel).await, [Broken::Repeated]);
+    let ctx = kernel.app.system("test").reading();
+    let shown =
+        async |tx: &mut TenantTx| list(tx, &AuditFilter::default(), AuditOrder::OldestFirst, None, 100).await;
+    assert_eq!(kernel.app.db().tenant(&ctx, &workspace, shown).await.unwrap().len(), 3, "shown once");
+    // Whoever mends may delete it, because its id has a seal.
+    kernel
+        .admin()
+        .await
+        .execute("DELETE FROM kernel_core.audit_unsealed WHERE id IN (SELECT id FROM kernel_core.audit_seal)")
+        .await
+        .unwrap();
+    assert_eq!(broken(&kernel).await, []);
+}
+
+#[tokio::test]
+async fn a_row_whose_id_is_in_the_log_without_a_seal_does_not_stop_the_sealer() {
+    let kernel = start(config()).await;
+    let workspace = kernel.found_workspace().await;
+    write(&kernel, &workspace, 2).await;
+    seal(&kernel).await;
+    // As between the two steps of retention, which drops seals before rows.
+    tamper(&kernel, "DELETE FROM kernel_core.audit_seal WHERE seq = 1").await;
+    tamper(&kernel, "INSERT INTO kernel_core.audit_unsealed SELECT * FROM kernel_core.audit_log WHERE metadata->>'row' = '0'").await;
+    write(&kernel, &workspace, 1).await;
+    seal(&kernel).await;
+    assert_eq!(numbers(&kernel, &workspace).await, [2, 3, 4]);
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM kernel_core.audit_unsealed")
+        .fetch_one(&mut kernel.admin().await)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn what_the_log_could_not_take_is_refused_when_it_is_written() {
+    let kernel = start(config()).await;
+    let workspace = kernel.found_workspace().await;
+    write(&kernel, &workspace, 1).await;
+    for change in [
+        r#"{"target_type": "LONG", "target_id": "00000000-0000-7000-8000-000000000001"}"#,
+        r#"{"created_at": "infinity"}"#,
+    ] {
+        let change = change.replace("LONG", &"x".repeat(101));
+        let insert = format!(
+            "INSERT INTO kernel_core.audit_unsealed
+             SELECT (jsonb_populate_record(a, '{change}'::jsonb || jsonb_build_object('id', gen_random_uuid()))).*
+             FROM kernel_core.audit_unsealed AS a LIMIT 1"
+        );
+        let refused = kernel.admin().await.execute(AssertSqlSafe(insert)).await.unwrap_err();
+        assert!(refused.to_string().contains("violates check constraint"), "{refused}");
+    }
 }
 
 #[tokio::test]

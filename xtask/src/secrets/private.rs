@@ -45,7 +45,7 @@ pub(super) async fn search(admin: &mut PgConnection, canaries: &mut Canaries) ->
          JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
          WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
              AND (col_description(c.oid, a.attnum) = 'class: public'
-                 OR n.nspname = 'kernel_core' AND c.relname = 'audit_log' AND a.attname = 'metadata')",
+                 OR n.nspname = 'kernel_core' AND c.relname IN ('audit_log', 'audit_unsealed') AND a.attname = 'metadata')",
     )
     .fetch_all(&mut *admin)
     .await?;
