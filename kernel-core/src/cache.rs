@@ -148,8 +148,10 @@ where
         return Ok(value);
     }
     let value = compute(tx).await?;
-    // What was computed may rest on what `compute` wrote. If the transaction can no longer say so, nothing is kept either.
-    let kept = store::cache::has_written(tx.conn()).await.is_ok_and(|written| !written);
+    // What was computed may rest on what `compute` wrote, and a newer value may lie there by now. If the transaction can no
+    // longer say so, nothing is kept either.
+    let now = store::cache::seen(tx.conn(), workspace, &key.tags()).await;
+    let kept = now.is_ok_and(|now| !now.written && now.versions == seen.versions);
     if kept && let Some(sealed) = front.seal(&slot, &value, tx.ctx().entropy()) {
         front.keep(&slot, sealed, lasting).await;
     }

@@ -34,11 +34,6 @@ pub(crate) async fn seen(
     .await
 }
 
-/// Whether the transaction has written anything.
-pub(crate) async fn has_written(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").fetch_one(conn).await
-}
-
 /// Gives each tag its version. The rows stay locked until the transaction ends; one order for all keeps two of them from
 /// waiting for each other.
 pub(crate) async fn bump(
