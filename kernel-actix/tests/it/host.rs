@@ -29,6 +29,7 @@ pub(crate) async fn run(
             .route("/own/refused", web::get().to(refused))
             .route("/own/cookies", web::get().to(cookies))
             .route("/own/panics", web::get().to(panics))
+            .route("/own/refused-panics", web::get().to(refused_panics))
             .route("/own/body", web::post().to(body))
             .route("/own/careless", web::post().to(careless))
             .route("/w/{workspace}/own", web::get().to(workspace))
@@ -73,6 +74,12 @@ async fn cookies(_: Caller) -> impl Responder {
 }
 
 async fn panics(_: Caller) -> HttpResponse {
+    panic!("the handler is broken")
+}
+
+#[expect(clippy::future_not_send, reason = "an actix request stays on its thread")]
+async fn refused_panics(caller: Result<Caller, actix_web::Error>) -> String {
+    assert!(caller.is_err());
     panic!("the handler is broken")
 }
 

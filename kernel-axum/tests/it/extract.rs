@@ -169,6 +169,14 @@ async fn a_panic_of_a_handler_of_the_hosts_own_is_an_error_like_the_apps() {
     assert!(counted.contains("http_requests_total{method=\"other\",route=\"other\",status=\"5xx\"} 1\n"));
 }
 
+#[tokio::test]
+async fn a_panic_after_a_refusal_is_one_too() {
+    let server = Server::start().await;
+    let nobody = format!("authorization: Bearer nobody\r\n{JSON}");
+    let broken = server.ask("GET", "/own/refused-panics", &nobody, "").await;
+    assert_eq!((broken.status, broken.code().as_str()), (500, "internal"));
+}
+
 /// The lines of all servers of this process.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -28,6 +28,7 @@ pub(crate) async fn run(
         .route("/own/refused", get(async || -> Result<(), Refusal> { Err(Error::not_found().into()) }))
         .route("/own/cookies", get(cookies))
         .route("/own/panics", get(panics))
+        .route("/own/refused-panics", get(refused_panics))
         .route("/own/body", post(body))
         .route("/own/careless", post(careless))
         .route("/w/{workspace}/own", get(workspace))
@@ -61,6 +62,11 @@ async fn cookies(_: Caller) -> AppendHeaders<[(axum::http::HeaderName, &'static 
 }
 
 async fn panics(_: Caller) -> String {
+    panic!("the handler is broken")
+}
+
+async fn refused_panics(caller: Result<Caller, Response>) -> String {
+    caller.unwrap_err();
     panic!("the handler is broken")
 }
 

@@ -253,11 +253,12 @@ impl Gate<'_> {
             }
             ctx = match self.enter(ctx.clone(), &name?).await {
                 Ok(ctx) => ctx,
-                Err(error) => {
-                    // Looking for workspaces of others counts like any request.
+                // Looking for workspaces of others counts like any request.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
                     self.limit_actor(class, &ctx, notes).await?;
                     return Err(error);
                 }
+                Err(error) => return Err(error),
             };
             if let Some(grant) = ctx.grant() {
                 span.record("workspace_id", tracing::field::display(grant.workspace().id()));

@@ -102,7 +102,7 @@ impl Visit {
             Some(asked) => asked.span.in_scope(|| handler.as_mut().poll(cx)),
             None => handler.as_mut().poll(cx),
         });
-        outcome.await.or_else(|panic: Box<dyn Any + Send>| match self.ctx() {
+        outcome.await.or_else(|panic: Box<dyn Any + Send>| match self.asked.get() {
             Some(_) => Err(Error::internal(Panicked::from(panic))),
             None => resume_unwind(panic),
         })
@@ -134,10 +134,6 @@ impl Visit {
             Ok(reply) => reply,
             Err(error) => self.app.refuse(self.app.find(&head), head, peer, error).await,
         }
-    }
-
-    fn ctx(&self) -> Option<&Ctx> {
-        self.asked.get()?.admitted.as_ref().ok()
     }
 }
 
