@@ -245,7 +245,12 @@ async fn a_row_whose_id_is_in_the_log_without_a_seal_does_not_stop_the_sealer() 
     seal(&kernel).await;
     // As between the two steps of retention, which drops seals before rows.
     tamper(&kernel, "DELETE FROM kernel_core.audit_seal WHERE seq = 1").await;
-    tamper(&kernel, "INSERT INTO kernel_core.audit_unsealed SELECT * FROM kernel_core.audit_log WHERE metadata->>'row' = '0'").await;
+    tamper(
+        &kernel,
+        "INSERT INTO kernel_core.audit_unsealed SELECT a.* FROM kernel_core.audit_log AS a
+         WHERE a.action = 'test.row.write' AND a.id NOT IN (SELECT s.id FROM kernel_core.audit_seal AS s)",
+    )
+    .await;
     write(&kernel, &workspace, 1).await;
     seal(&kernel).await;
     assert_eq!(numbers(&kernel, &workspace).await, [2, 3, 4]);

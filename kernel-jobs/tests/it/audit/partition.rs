@@ -171,6 +171,31 @@ async fn a_month_with_a_row_that_nobody_sealed_stays() {
 }
 
 #[tokio::test]
+async fn a_row_put_beside_a_sealed_one_does_not_hold_up_retention() {
+    let kernel = at("2019-05-10T00:00:00Z").await;
+    let workspace = kernel.found_workspace().await;
+    runner(&kernel).tend().await.unwrap();
+    write(&kernel, &workspace, 1).await;
+    seal(&kernel).await;
+    tamper(&kernel, "INSERT INTO kernel_core.audit_unsealed SELECT * FROM kernel_core.audit_log WHERE action = 'test.row.write'")
+        .await;
+    kernel.clock.advance(TimeDelta::days(366 * 8));
+    // Its seal goes with the others, so it is sealed once more, and then both go.
+    for _ in 0..4 {
+        runner(&kernel).tend().await.unwrap();
+        kernel.clock.advance(TimeDelta::hours(7));
+    }
+    let left: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM (TABLE kernel_core.audit_log UNION ALL TABLE kernel_core.audit_unsealed) AS a
+         WHERE a.action = 'test.row.write'",
+    )
+    .fetch_one(&mut kernel.admin().await)
+    .await
+    .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
 async fn retention_shorter_than_a_year_is_refused() {
     let mut config = config();
     config.audit.retention_months = 11;
