@@ -2,8 +2,8 @@
 //!
 //! A chore numbers committed rows per workspace without gaps and chains them, within five seconds as a rule: [`Report`]
 //! says how old the oldest unsealed row is. [`verify`] finds what was changed afterwards. What nobody can find is a row that
-//! was changed or removed before it was sealed, and a database that was put back as a whole to an earlier state, unless an earlier
-//! [`Checkpoint`] is kept elsewhere.
+//! was changed or removed before it was sealed, and a database that was put back as a whole to an earlier state, unless an
+//! earlier [`Checkpoint`] is kept elsewhere.
 
 pub(crate) mod action;
 pub(crate) mod canon;
